@@ -94,443 +94,463 @@ module table_rule (
     reg  and_403_s3;
     reg  and_459_s3;
     reg  and_423_s3;
+    reg  or_381_s3;
     reg  or_382_s3;
     reg  [509:0] bank0_q_s3;
-    reg  and_566_s3;
-    reg  and_559_s3;
-    reg  and_510_s3;
-    reg  and_562_s3;
-    reg  and_528_s3;
-    reg  not_489_s3;
+    reg  and_568_s3;
+    reg  and_561_s3;
+    reg  and_512_s3;
+    reg  and_564_s3;
+    reg  and_530_s3;
+    reg  not_491_s3;
     reg  [509:0] wdata0_here;
-    reg  and_587_d1;
-    reg  and_590_d1;
+    reg  and_589_d1;
+    reg  and_592_d1;
     reg  [21:0] cfg_row_d1;
     reg  [509:0] bank0_cfg_q;
-    reg  and_590_d2;
+    reg  and_592_d2;
     reg  [509:0] bank0_cfg_q1;
-    reg  and_590_d3;
+    reg  and_592_d3;
     reg  [509:0] bank1_q;
     reg  [509:0] bank1_q_s2;
-    reg  and_999_s3;
-    reg  and_992_s3;
-    reg  and_941_s3;
-    reg  and_995_s3;
-    reg  and_961_s3;
-    reg  or_920_s3;
+    reg  and_1001_s3;
+    reg  and_994_s3;
+    reg  and_943_s3;
+    reg  and_997_s3;
+    reg  and_963_s3;
+    reg  or_921_s3;
+    reg  or_922_s3;
     reg  [509:0] bank1_q_s3;
+    reg  and_1106_s3;
+    reg  and_1099_s3;
+    reg  and_1050_s3;
     reg  and_1102_s3;
-    reg  and_1095_s3;
-    reg  and_1046_s3;
-    reg  and_1098_s3;
-    reg  and_1064_s3;
-    reg  not_1025_s3;
+    reg  and_1068_s3;
+    reg  not_1029_s3;
     reg  [509:0] wdata1_here;
-    reg  and_1122_d1;
-    reg  and_1125_d1;
+    reg  and_1126_d1;
+    reg  and_1129_d1;
     reg  [509:0] bank1_cfg_q;
-    reg  and_1125_d2;
+    reg  and_1129_d2;
     reg  [509:0] bank1_cfg_q1;
-    reg  and_1125_d3;
+    reg  and_1129_d3;
     reg  [509:0] bank2_q;
     reg  [509:0] bank2_q_s2;
+    reg  and_1536_s3;
+    reg  and_1529_s3;
+    reg  and_1478_s3;
     reg  and_1532_s3;
-    reg  and_1525_s3;
-    reg  and_1474_s3;
-    reg  and_1528_s3;
-    reg  and_1494_s3;
-    reg  or_1453_s3;
+    reg  and_1498_s3;
+    reg  or_1456_s3;
+    reg  or_1457_s3;
     reg  [509:0] bank2_q_s3;
-    reg  and_1635_s3;
-    reg  and_1628_s3;
-    reg  and_1579_s3;
-    reg  and_1631_s3;
-    reg  and_1597_s3;
-    reg  not_1558_s3;
+    reg  and_1641_s3;
+    reg  and_1634_s3;
+    reg  and_1585_s3;
+    reg  and_1637_s3;
+    reg  and_1603_s3;
+    reg  not_1564_s3;
     reg  [509:0] wdata2_here;
-    reg  and_1655_d1;
-    reg  and_1658_d1;
+    reg  and_1661_d1;
+    reg  and_1664_d1;
     reg  [509:0] bank2_cfg_q;
-    reg  and_1658_d2;
+    reg  and_1664_d2;
     reg  [509:0] bank2_cfg_q1;
-    reg  and_1658_d3;
+    reg  and_1664_d3;
     reg  [509:0] bank3_q;
     reg  [509:0] bank3_q_s2;
-    reg  and_2065_s3;
-    reg  and_2058_s3;
-    reg  and_2007_s3;
-    reg  and_2061_s3;
-    reg  and_2027_s3;
-    reg  or_1986_s3;
+    reg  and_2071_s3;
+    reg  and_2064_s3;
+    reg  and_2013_s3;
+    reg  and_2067_s3;
+    reg  and_2033_s3;
+    reg  or_1991_s3;
+    reg  or_1992_s3;
     reg  [509:0] bank3_q_s3;
-    reg  and_2168_s3;
-    reg  and_2161_s3;
-    reg  and_2112_s3;
-    reg  and_2164_s3;
-    reg  and_2130_s3;
-    reg  not_2091_s3;
+    reg  and_2176_s3;
+    reg  and_2169_s3;
+    reg  and_2120_s3;
+    reg  and_2172_s3;
+    reg  and_2138_s3;
+    reg  not_2099_s3;
     reg  [509:0] wdata3_here;
-    reg  and_2188_d1;
-    reg  and_2191_d1;
+    reg  and_2196_d1;
+    reg  and_2199_d1;
     reg  [509:0] bank3_cfg_q;
-    reg  and_2191_d2;
+    reg  and_2199_d2;
     reg  [509:0] bank3_cfg_q1;
-    reg  and_2191_d3;
+    reg  and_2199_d3;
     reg  [509:0] bank4_q;
     reg  [509:0] bank4_q_s2;
-    reg  and_2598_s3;
-    reg  and_2591_s3;
-    reg  and_2540_s3;
-    reg  and_2594_s3;
-    reg  and_2560_s3;
-    reg  or_2519_s3;
+    reg  and_2606_s3;
+    reg  and_2599_s3;
+    reg  and_2548_s3;
+    reg  and_2602_s3;
+    reg  and_2568_s3;
+    reg  or_2526_s3;
+    reg  or_2527_s3;
     reg  [509:0] bank4_q_s3;
-    reg  and_2701_s3;
-    reg  and_2694_s3;
-    reg  and_2645_s3;
-    reg  and_2697_s3;
-    reg  and_2663_s3;
-    reg  not_2624_s3;
+    reg  and_2711_s3;
+    reg  and_2704_s3;
+    reg  and_2655_s3;
+    reg  and_2707_s3;
+    reg  and_2673_s3;
+    reg  not_2634_s3;
     reg  [509:0] wdata4_here;
-    reg  and_2721_d1;
-    reg  and_2724_d1;
+    reg  and_2731_d1;
+    reg  and_2734_d1;
     reg  [509:0] bank4_cfg_q;
-    reg  and_2724_d2;
+    reg  and_2734_d2;
     reg  [509:0] bank4_cfg_q1;
-    reg  and_2724_d3;
+    reg  and_2734_d3;
     reg  [509:0] bank5_q;
     reg  [509:0] bank5_q_s2;
-    reg  and_3131_s3;
-    reg  and_3124_s3;
-    reg  and_3073_s3;
-    reg  and_3127_s3;
-    reg  and_3093_s3;
-    reg  or_3052_s3;
+    reg  and_3141_s3;
+    reg  and_3134_s3;
+    reg  and_3083_s3;
+    reg  and_3137_s3;
+    reg  and_3103_s3;
+    reg  or_3061_s3;
+    reg  or_3062_s3;
     reg  [509:0] bank5_q_s3;
-    reg  and_3234_s3;
-    reg  and_3227_s3;
-    reg  and_3178_s3;
-    reg  and_3230_s3;
-    reg  and_3196_s3;
-    reg  not_3157_s3;
+    reg  and_3246_s3;
+    reg  and_3239_s3;
+    reg  and_3190_s3;
+    reg  and_3242_s3;
+    reg  and_3208_s3;
+    reg  not_3169_s3;
     reg  [509:0] wdata5_here;
-    reg  and_3254_d1;
-    reg  and_3257_d1;
+    reg  and_3266_d1;
+    reg  and_3269_d1;
     reg  [509:0] bank5_cfg_q;
-    reg  and_3257_d2;
+    reg  and_3269_d2;
     reg  [509:0] bank5_cfg_q1;
-    reg  and_3257_d3;
+    reg  and_3269_d3;
     reg  [509:0] bank6_q;
     reg  [509:0] bank6_q_s2;
-    reg  and_3664_s3;
-    reg  and_3657_s3;
-    reg  and_3606_s3;
-    reg  and_3660_s3;
-    reg  and_3626_s3;
-    reg  or_3585_s3;
+    reg  and_3676_s3;
+    reg  and_3669_s3;
+    reg  and_3618_s3;
+    reg  and_3672_s3;
+    reg  and_3638_s3;
+    reg  or_3596_s3;
+    reg  or_3597_s3;
     reg  [509:0] bank6_q_s3;
-    reg  and_3767_s3;
-    reg  and_3760_s3;
-    reg  and_3711_s3;
-    reg  and_3763_s3;
-    reg  and_3729_s3;
-    reg  not_3690_s3;
+    reg  and_3781_s3;
+    reg  and_3774_s3;
+    reg  and_3725_s3;
+    reg  and_3777_s3;
+    reg  and_3743_s3;
+    reg  not_3704_s3;
     reg  [509:0] wdata6_here;
-    reg  and_3787_d1;
-    reg  and_3790_d1;
+    reg  and_3801_d1;
+    reg  and_3804_d1;
     reg  [509:0] bank6_cfg_q;
-    reg  and_3790_d2;
+    reg  and_3804_d2;
     reg  [509:0] bank6_cfg_q1;
-    reg  and_3790_d3;
+    reg  and_3804_d3;
     reg  [509:0] bank7_q;
     reg  [509:0] bank7_q_s2;
-    reg  and_4197_s3;
-    reg  and_4190_s3;
-    reg  and_4139_s3;
-    reg  and_4193_s3;
-    reg  and_4159_s3;
-    reg  or_4118_s3;
+    reg  and_4211_s3;
+    reg  and_4204_s3;
+    reg  and_4153_s3;
+    reg  and_4207_s3;
+    reg  and_4173_s3;
+    reg  or_4131_s3;
+    reg  or_4132_s3;
     reg  [509:0] bank7_q_s3;
-    reg  and_4300_s3;
-    reg  and_4293_s3;
-    reg  and_4244_s3;
-    reg  and_4296_s3;
-    reg  and_4262_s3;
-    reg  not_4223_s3;
+    reg  and_4316_s3;
+    reg  and_4309_s3;
+    reg  and_4260_s3;
+    reg  and_4312_s3;
+    reg  and_4278_s3;
+    reg  not_4239_s3;
     reg  [509:0] wdata7_here;
-    reg  and_4320_d1;
-    reg  and_4323_d1;
+    reg  and_4336_d1;
+    reg  and_4339_d1;
     reg  [509:0] bank7_cfg_q;
-    reg  and_4323_d2;
+    reg  and_4339_d2;
     reg  [509:0] bank7_cfg_q1;
-    reg  and_4323_d3;
+    reg  and_4339_d3;
     reg  [509:0] bank8_q;
     reg  [509:0] bank8_q_s2;
-    reg  and_4730_s3;
-    reg  and_4723_s3;
-    reg  and_4672_s3;
-    reg  and_4726_s3;
-    reg  and_4692_s3;
-    reg  or_4651_s3;
+    reg  and_4746_s3;
+    reg  and_4739_s3;
+    reg  and_4688_s3;
+    reg  and_4742_s3;
+    reg  and_4708_s3;
+    reg  or_4666_s3;
+    reg  or_4667_s3;
     reg  [509:0] bank8_q_s3;
-    reg  and_4833_s3;
-    reg  and_4826_s3;
-    reg  and_4777_s3;
-    reg  and_4829_s3;
+    reg  and_4851_s3;
+    reg  and_4844_s3;
     reg  and_4795_s3;
-    reg  not_4756_s3;
+    reg  and_4847_s3;
+    reg  and_4813_s3;
+    reg  not_4774_s3;
     reg  [509:0] wdata8_here;
-    reg  and_4853_d1;
-    reg  and_4856_d1;
+    reg  and_4871_d1;
+    reg  and_4874_d1;
     reg  [509:0] bank8_cfg_q;
-    reg  and_4856_d2;
+    reg  and_4874_d2;
     reg  [509:0] bank8_cfg_q1;
-    reg  and_4856_d3;
+    reg  and_4874_d3;
     reg  [509:0] bank9_q;
     reg  [509:0] bank9_q_s2;
-    reg  and_5263_s3;
-    reg  and_5256_s3;
-    reg  and_5205_s3;
-    reg  and_5259_s3;
-    reg  and_5225_s3;
-    reg  or_5184_s3;
+    reg  and_5281_s3;
+    reg  and_5274_s3;
+    reg  and_5223_s3;
+    reg  and_5277_s3;
+    reg  and_5243_s3;
+    reg  or_5201_s3;
+    reg  or_5202_s3;
     reg  [509:0] bank9_q_s3;
-    reg  and_5366_s3;
-    reg  and_5359_s3;
-    reg  and_5310_s3;
-    reg  and_5362_s3;
-    reg  and_5328_s3;
-    reg  not_5289_s3;
+    reg  and_5386_s3;
+    reg  and_5379_s3;
+    reg  and_5330_s3;
+    reg  and_5382_s3;
+    reg  and_5348_s3;
+    reg  not_5309_s3;
     reg  [509:0] wdata9_here;
-    reg  and_5386_d1;
-    reg  and_5389_d1;
+    reg  and_5406_d1;
+    reg  and_5409_d1;
     reg  [509:0] bank9_cfg_q;
-    reg  and_5389_d2;
+    reg  and_5409_d2;
     reg  [509:0] bank9_cfg_q1;
-    reg  and_5389_d3;
+    reg  and_5409_d3;
     reg  [509:0] bank10_q;
     reg  [509:0] bank10_q_s2;
-    reg  and_5796_s3;
-    reg  and_5789_s3;
-    reg  and_5738_s3;
-    reg  and_5792_s3;
+    reg  and_5816_s3;
+    reg  and_5809_s3;
     reg  and_5758_s3;
-    reg  or_5717_s3;
+    reg  and_5812_s3;
+    reg  and_5778_s3;
+    reg  or_5736_s3;
+    reg  or_5737_s3;
     reg  [509:0] bank10_q_s3;
-    reg  and_5899_s3;
-    reg  and_5892_s3;
-    reg  and_5843_s3;
-    reg  and_5895_s3;
-    reg  and_5861_s3;
-    reg  not_5822_s3;
+    reg  and_5921_s3;
+    reg  and_5914_s3;
+    reg  and_5865_s3;
+    reg  and_5917_s3;
+    reg  and_5883_s3;
+    reg  not_5844_s3;
     reg  [509:0] wdata10_here;
-    reg  and_5919_d1;
-    reg  and_5922_d1;
+    reg  and_5941_d1;
+    reg  and_5944_d1;
     reg  [509:0] bank10_cfg_q;
-    reg  and_5922_d2;
+    reg  and_5944_d2;
     reg  [509:0] bank10_cfg_q1;
-    reg  and_5922_d3;
+    reg  and_5944_d3;
     reg  [509:0] bank11_q;
     reg  [509:0] bank11_q_s2;
-    reg  and_6329_s3;
-    reg  and_6322_s3;
-    reg  and_6271_s3;
-    reg  and_6325_s3;
-    reg  and_6291_s3;
-    reg  or_6250_s3;
+    reg  and_6351_s3;
+    reg  and_6344_s3;
+    reg  and_6293_s3;
+    reg  and_6347_s3;
+    reg  and_6313_s3;
+    reg  or_6271_s3;
+    reg  or_6272_s3;
     reg  [509:0] bank11_q_s3;
-    reg  and_6432_s3;
-    reg  and_6425_s3;
-    reg  and_6376_s3;
-    reg  and_6428_s3;
-    reg  and_6394_s3;
-    reg  not_6355_s3;
+    reg  and_6456_s3;
+    reg  and_6449_s3;
+    reg  and_6400_s3;
+    reg  and_6452_s3;
+    reg  and_6418_s3;
+    reg  not_6379_s3;
     reg  [509:0] wdata11_here;
-    reg  and_6452_d1;
-    reg  and_6455_d1;
+    reg  and_6476_d1;
+    reg  and_6479_d1;
     reg  [509:0] bank11_cfg_q;
-    reg  and_6455_d2;
+    reg  and_6479_d2;
     reg  [509:0] bank11_cfg_q1;
-    reg  and_6455_d3;
+    reg  and_6479_d3;
     reg  [509:0] bank12_q;
     reg  [509:0] bank12_q_s2;
-    reg  and_6862_s3;
-    reg  and_6855_s3;
-    reg  and_6804_s3;
-    reg  and_6858_s3;
-    reg  and_6824_s3;
-    reg  or_6783_s3;
+    reg  and_6886_s3;
+    reg  and_6879_s3;
+    reg  and_6828_s3;
+    reg  and_6882_s3;
+    reg  and_6848_s3;
+    reg  or_6806_s3;
+    reg  or_6807_s3;
     reg  [509:0] bank12_q_s3;
-    reg  and_6965_s3;
-    reg  and_6958_s3;
-    reg  and_6909_s3;
-    reg  and_6961_s3;
-    reg  and_6927_s3;
-    reg  not_6888_s3;
+    reg  and_6991_s3;
+    reg  and_6984_s3;
+    reg  and_6935_s3;
+    reg  and_6987_s3;
+    reg  and_6953_s3;
+    reg  not_6914_s3;
     reg  [509:0] wdata12_here;
-    reg  and_6985_d1;
-    reg  and_6988_d1;
+    reg  and_7011_d1;
+    reg  and_7014_d1;
     reg  [509:0] bank12_cfg_q;
-    reg  and_6988_d2;
+    reg  and_7014_d2;
     reg  [509:0] bank12_cfg_q1;
-    reg  and_6988_d3;
+    reg  and_7014_d3;
     reg  [509:0] bank13_q;
     reg  [509:0] bank13_q_s2;
-    reg  and_7395_s3;
-    reg  and_7388_s3;
-    reg  and_7337_s3;
-    reg  and_7391_s3;
-    reg  and_7357_s3;
-    reg  or_7316_s3;
+    reg  and_7421_s3;
+    reg  and_7414_s3;
+    reg  and_7363_s3;
+    reg  and_7417_s3;
+    reg  and_7383_s3;
+    reg  or_7341_s3;
+    reg  or_7342_s3;
     reg  [509:0] bank13_q_s3;
-    reg  and_7498_s3;
-    reg  and_7491_s3;
-    reg  and_7442_s3;
-    reg  and_7494_s3;
-    reg  and_7460_s3;
-    reg  not_7421_s3;
+    reg  and_7526_s3;
+    reg  and_7519_s3;
+    reg  and_7470_s3;
+    reg  and_7522_s3;
+    reg  and_7488_s3;
+    reg  not_7449_s3;
     reg  [509:0] wdata13_here;
-    reg  and_7518_d1;
-    reg  and_7521_d1;
+    reg  and_7546_d1;
+    reg  and_7549_d1;
     reg  [509:0] bank13_cfg_q;
-    reg  and_7521_d2;
+    reg  and_7549_d2;
     reg  [509:0] bank13_cfg_q1;
-    reg  and_7521_d3;
+    reg  and_7549_d3;
     reg  [509:0] bank14_q;
     reg  [509:0] bank14_q_s2;
-    reg  and_7928_s3;
-    reg  and_7921_s3;
-    reg  and_7870_s3;
-    reg  and_7924_s3;
-    reg  and_7890_s3;
-    reg  or_7849_s3;
+    reg  and_7956_s3;
+    reg  and_7949_s3;
+    reg  and_7898_s3;
+    reg  and_7952_s3;
+    reg  and_7918_s3;
+    reg  or_7876_s3;
+    reg  or_7877_s3;
     reg  [509:0] bank14_q_s3;
-    reg  and_8031_s3;
-    reg  and_8024_s3;
-    reg  and_7975_s3;
-    reg  and_8027_s3;
-    reg  and_7993_s3;
-    reg  not_7954_s3;
+    reg  and_8061_s3;
+    reg  and_8054_s3;
+    reg  and_8005_s3;
+    reg  and_8057_s3;
+    reg  and_8023_s3;
+    reg  not_7984_s3;
     reg  [509:0] wdata14_here;
-    reg  and_8051_d1;
-    reg  and_8054_d1;
+    reg  and_8081_d1;
+    reg  and_8084_d1;
     reg  [509:0] bank14_cfg_q;
-    reg  and_8054_d2;
+    reg  and_8084_d2;
     reg  [509:0] bank14_cfg_q1;
-    reg  and_8054_d3;
+    reg  and_8084_d3;
     reg  [509:0] bank15_q;
     reg  [509:0] bank15_q_s2;
-    reg  and_8461_s3;
-    reg  and_8454_s3;
-    reg  and_8403_s3;
-    reg  and_8457_s3;
-    reg  and_8423_s3;
-    reg  or_8382_s3;
+    reg  and_8491_s3;
+    reg  and_8484_s3;
+    reg  and_8433_s3;
+    reg  and_8487_s3;
+    reg  and_8453_s3;
+    reg  or_8411_s3;
+    reg  or_8412_s3;
     reg  [509:0] bank15_q_s3;
-    reg  and_8564_s3;
-    reg  and_8557_s3;
-    reg  and_8508_s3;
-    reg  and_8560_s3;
-    reg  and_8526_s3;
-    reg  not_8487_s3;
+    reg  and_8596_s3;
+    reg  and_8589_s3;
+    reg  and_8540_s3;
+    reg  and_8592_s3;
+    reg  and_8558_s3;
+    reg  not_8519_s3;
     reg  [509:0] wdata15_here;
-    reg  and_8584_d1;
-    reg  and_8587_d1;
+    reg  and_8616_d1;
+    reg  and_8619_d1;
     reg  [509:0] bank15_cfg_q;
-    reg  and_8587_d2;
+    reg  and_8619_d2;
     reg  [509:0] bank15_cfg_q1;
-    reg  and_8587_d3;
+    reg  and_8619_d3;
     reg  [509:0] bank16_q;
     reg  [509:0] bank16_q_s2;
-    reg  and_8994_s3;
-    reg  and_8987_s3;
-    reg  and_8936_s3;
-    reg  and_8990_s3;
-    reg  and_8956_s3;
-    reg  or_8915_s3;
+    reg  and_9026_s3;
+    reg  and_9019_s3;
+    reg  and_8968_s3;
+    reg  and_9022_s3;
+    reg  and_8988_s3;
+    reg  or_8946_s3;
+    reg  or_8947_s3;
     reg  [509:0] bank16_q_s3;
-    reg  and_9097_s3;
-    reg  and_9090_s3;
-    reg  and_9041_s3;
+    reg  and_9131_s3;
+    reg  and_9124_s3;
+    reg  and_9075_s3;
+    reg  and_9127_s3;
     reg  and_9093_s3;
-    reg  and_9059_s3;
-    reg  not_9020_s3;
+    reg  not_9054_s3;
     reg  [509:0] wdata16_here;
-    reg  and_9117_d1;
-    reg  and_9120_d1;
+    reg  and_9151_d1;
+    reg  and_9154_d1;
     reg  [509:0] bank16_cfg_q;
-    reg  and_9120_d2;
+    reg  and_9154_d2;
     reg  [509:0] bank16_cfg_q1;
-    reg  and_9120_d3;
+    reg  and_9154_d3;
     reg  [509:0] bank17_q;
     reg  [509:0] bank17_q_s2;
-    reg  and_9527_s3;
-    reg  and_9520_s3;
-    reg  and_9469_s3;
+    reg  and_9561_s3;
+    reg  and_9554_s3;
+    reg  and_9503_s3;
+    reg  and_9557_s3;
     reg  and_9523_s3;
-    reg  and_9489_s3;
-    reg  or_9448_s3;
+    reg  or_9481_s3;
+    reg  or_9482_s3;
     reg  [509:0] bank17_q_s3;
-    reg  and_9630_s3;
-    reg  and_9623_s3;
-    reg  and_9574_s3;
-    reg  and_9626_s3;
-    reg  and_9592_s3;
-    reg  not_9553_s3;
+    reg  and_9666_s3;
+    reg  and_9659_s3;
+    reg  and_9610_s3;
+    reg  and_9662_s3;
+    reg  and_9628_s3;
+    reg  not_9589_s3;
     reg  [509:0] wdata17_here;
-    reg  and_9650_d1;
-    reg  and_9653_d1;
+    reg  and_9686_d1;
+    reg  and_9689_d1;
     reg  [509:0] bank17_cfg_q;
-    reg  and_9653_d2;
+    reg  and_9689_d2;
     reg  [509:0] bank17_cfg_q1;
-    reg  and_9653_d3;
+    reg  and_9689_d3;
     reg  [509:0] bank18_q;
     reg  [509:0] bank18_q_s2;
-    reg  and_10060_s3;
-    reg  and_10053_s3;
-    reg  and_10002_s3;
-    reg  and_10056_s3;
-    reg  and_10022_s3;
-    reg  or_9981_s3;
+    reg  and_10096_s3;
+    reg  and_10089_s3;
+    reg  and_10038_s3;
+    reg  and_10092_s3;
+    reg  and_10058_s3;
+    reg  or_10016_s3;
+    reg  or_10017_s3;
     reg  [509:0] bank18_q_s3;
+    reg  and_10201_s3;
+    reg  and_10194_s3;
+    reg  and_10145_s3;
+    reg  and_10197_s3;
     reg  and_10163_s3;
-    reg  and_10156_s3;
-    reg  and_10107_s3;
-    reg  and_10159_s3;
-    reg  and_10125_s3;
-    reg  not_10086_s3;
+    reg  not_10124_s3;
     reg  [509:0] wdata18_here;
-    reg  and_10183_d1;
-    reg  and_10186_d1;
+    reg  and_10221_d1;
+    reg  and_10224_d1;
     reg  [509:0] bank18_cfg_q;
-    reg  and_10186_d2;
+    reg  and_10224_d2;
     reg  [509:0] bank18_cfg_q1;
-    reg  and_10186_d3;
+    reg  and_10224_d3;
     reg  [509:0] bank19_q;
     reg  [509:0] bank19_q_s2;
+    reg  and_10631_s3;
+    reg  and_10624_s3;
+    reg  and_10573_s3;
+    reg  and_10627_s3;
     reg  and_10593_s3;
-    reg  and_10586_s3;
-    reg  and_10535_s3;
-    reg  and_10589_s3;
-    reg  and_10555_s3;
-    reg  or_10514_s3;
+    reg  or_10551_s3;
+    reg  or_10552_s3;
     reg  [509:0] bank19_q_s3;
-    reg  and_10696_s3;
-    reg  and_10689_s3;
-    reg  and_10640_s3;
-    reg  and_10692_s3;
-    reg  and_10658_s3;
-    reg  not_10619_s3;
+    reg  and_10736_s3;
+    reg  and_10729_s3;
+    reg  and_10680_s3;
+    reg  and_10732_s3;
+    reg  and_10698_s3;
+    reg  not_10659_s3;
     reg  [509:0] wdata19_here;
-    reg  and_10716_d1;
-    reg  and_10719_d1;
+    reg  and_10756_d1;
+    reg  and_10759_d1;
     reg  [509:0] bank19_cfg_q;
-    reg  and_10719_d2;
+    reg  and_10759_d2;
     reg  [509:0] bank19_cfg_q1;
-    reg  and_10719_d3;
+    reg  and_10759_d3;
     reg  [509:0] wdata_always_here;
-    reg  and_10733_d1;
-    reg  and_10736_d1;
+    reg  and_10773_d1;
+    reg  and_10776_d1;
     reg  [509:0] always0;
     reg  [509:0] always1;
     reg  [509:0] always2;
@@ -539,142 +559,150 @@ module table_rule (
     reg  [509:0] always5;
     reg  [509:0] always6;
     reg  [509:0] always7;
-    reg  and_11168_s3;
-    reg  and_11161_s3;
-    reg  and_11110_s3;
-    reg  and_11164_s3;
-    reg  and_11130_s3;
-    reg  or_11089_s3;
+    reg  and_11208_s3;
+    reg  and_11201_s3;
+    reg  and_11150_s3;
+    reg  and_11204_s3;
+    reg  and_11170_s3;
+    reg  or_11128_s3;
+    reg  or_11129_s3;
     reg  [509:0] always0_s3;
-    reg  and_11271_s3;
-    reg  and_11264_s3;
-    reg  and_11215_s3;
-    reg  and_11267_s3;
-    reg  and_11233_s3;
-    reg  not_11194_s3;
-    reg  and_11683_s3;
-    reg  and_11676_s3;
-    reg  and_11625_s3;
-    reg  and_11679_s3;
-    reg  and_11645_s3;
-    reg  or_11604_s3;
+    reg  and_11313_s3;
+    reg  and_11306_s3;
+    reg  and_11257_s3;
+    reg  and_11309_s3;
+    reg  and_11275_s3;
+    reg  not_11236_s3;
+    reg  and_11725_s3;
+    reg  and_11718_s3;
+    reg  and_11667_s3;
+    reg  and_11721_s3;
+    reg  and_11687_s3;
+    reg  or_11645_s3;
+    reg  or_11646_s3;
     reg  [509:0] always1_s3;
-    reg  and_11786_s3;
-    reg  and_11779_s3;
-    reg  and_11730_s3;
-    reg  and_11782_s3;
-    reg  and_11748_s3;
-    reg  not_11709_s3;
-    reg  and_12198_s3;
-    reg  and_12191_s3;
-    reg  and_12140_s3;
-    reg  and_12194_s3;
-    reg  and_12160_s3;
-    reg  or_12119_s3;
+    reg  and_11830_s3;
+    reg  and_11823_s3;
+    reg  and_11774_s3;
+    reg  and_11826_s3;
+    reg  and_11792_s3;
+    reg  not_11753_s3;
+    reg  and_12242_s3;
+    reg  and_12235_s3;
+    reg  and_12184_s3;
+    reg  and_12238_s3;
+    reg  and_12204_s3;
+    reg  or_12162_s3;
+    reg  or_12163_s3;
     reg  [509:0] always2_s3;
-    reg  and_12301_s3;
-    reg  and_12294_s3;
-    reg  and_12245_s3;
-    reg  and_12297_s3;
-    reg  and_12263_s3;
-    reg  not_12224_s3;
-    reg  and_12713_s3;
-    reg  and_12706_s3;
-    reg  and_12655_s3;
-    reg  and_12709_s3;
-    reg  and_12675_s3;
-    reg  or_12634_s3;
+    reg  and_12347_s3;
+    reg  and_12340_s3;
+    reg  and_12291_s3;
+    reg  and_12343_s3;
+    reg  and_12309_s3;
+    reg  not_12270_s3;
+    reg  and_12759_s3;
+    reg  and_12752_s3;
+    reg  and_12701_s3;
+    reg  and_12755_s3;
+    reg  and_12721_s3;
+    reg  or_12679_s3;
+    reg  or_12680_s3;
     reg  [509:0] always3_s3;
-    reg  and_12816_s3;
-    reg  and_12809_s3;
-    reg  and_12760_s3;
-    reg  and_12812_s3;
-    reg  and_12778_s3;
-    reg  not_12739_s3;
-    reg  and_13228_s3;
-    reg  and_13221_s3;
-    reg  and_13170_s3;
-    reg  and_13224_s3;
-    reg  and_13190_s3;
-    reg  or_13149_s3;
+    reg  and_12864_s3;
+    reg  and_12857_s3;
+    reg  and_12808_s3;
+    reg  and_12860_s3;
+    reg  and_12826_s3;
+    reg  not_12787_s3;
+    reg  and_13276_s3;
+    reg  and_13269_s3;
+    reg  and_13218_s3;
+    reg  and_13272_s3;
+    reg  and_13238_s3;
+    reg  or_13196_s3;
+    reg  or_13197_s3;
     reg  [509:0] always4_s3;
-    reg  and_13331_s3;
-    reg  and_13324_s3;
-    reg  and_13275_s3;
-    reg  and_13327_s3;
-    reg  and_13293_s3;
-    reg  not_13254_s3;
-    reg  and_13743_s3;
-    reg  and_13736_s3;
-    reg  and_13685_s3;
-    reg  and_13739_s3;
-    reg  and_13705_s3;
-    reg  or_13664_s3;
+    reg  and_13381_s3;
+    reg  and_13374_s3;
+    reg  and_13325_s3;
+    reg  and_13377_s3;
+    reg  and_13343_s3;
+    reg  not_13304_s3;
+    reg  and_13793_s3;
+    reg  and_13786_s3;
+    reg  and_13735_s3;
+    reg  and_13789_s3;
+    reg  and_13755_s3;
+    reg  or_13713_s3;
+    reg  or_13714_s3;
     reg  [509:0] always5_s3;
-    reg  and_13846_s3;
-    reg  and_13839_s3;
-    reg  and_13790_s3;
+    reg  and_13898_s3;
+    reg  and_13891_s3;
     reg  and_13842_s3;
-    reg  and_13808_s3;
-    reg  not_13769_s3;
-    reg  and_14258_s3;
-    reg  and_14251_s3;
-    reg  and_14200_s3;
-    reg  and_14254_s3;
-    reg  and_14220_s3;
-    reg  or_14179_s3;
+    reg  and_13894_s3;
+    reg  and_13860_s3;
+    reg  not_13821_s3;
+    reg  and_14310_s3;
+    reg  and_14303_s3;
+    reg  and_14252_s3;
+    reg  and_14306_s3;
+    reg  and_14272_s3;
+    reg  or_14230_s3;
+    reg  or_14231_s3;
     reg  [509:0] always6_s3;
-    reg  and_14361_s3;
-    reg  and_14354_s3;
-    reg  and_14305_s3;
-    reg  and_14357_s3;
-    reg  and_14323_s3;
-    reg  not_14284_s3;
-    reg  and_14773_s3;
-    reg  and_14766_s3;
-    reg  and_14715_s3;
-    reg  and_14769_s3;
-    reg  and_14735_s3;
-    reg  or_14694_s3;
-    reg  [509:0] always7_s3;
-    reg  and_14876_s3;
-    reg  and_14869_s3;
+    reg  and_14415_s3;
+    reg  and_14408_s3;
+    reg  and_14359_s3;
+    reg  and_14411_s3;
+    reg  and_14377_s3;
+    reg  not_14338_s3;
+    reg  and_14827_s3;
     reg  and_14820_s3;
-    reg  and_14872_s3;
-    reg  and_14838_s3;
-    reg  not_14799_s3;
+    reg  and_14769_s3;
+    reg  and_14823_s3;
+    reg  and_14789_s3;
+    reg  or_14747_s3;
+    reg  or_14748_s3;
+    reg  [509:0] always7_s3;
+    reg  and_14932_s3;
+    reg  and_14925_s3;
+    reg  and_14876_s3;
+    reg  and_14928_s3;
+    reg  and_14894_s3;
+    reg  not_14855_s3;
     reg  [509:0] always_read;
-    reg  and_10736_d2;
+    reg  and_10776_d2;
     reg  [21:0] cfg_row_d2;
-    reg  and_10736_d3;
-    reg  lt_14907_s3;
-    reg  lt_14912_s3;
-    reg  lt_14917_s3;
-    reg  lt_14922_s3;
-    reg  lt_14927_s3;
-    reg  lt_14932_s3;
-    reg  lt_14937_s3;
-    reg  lt_14942_s3;
-    reg  lt_14947_s3;
-    reg  lt_14952_s3;
-    reg  lt_14957_s3;
-    reg  lt_14962_s3;
-    reg  lt_14967_s3;
-    reg  lt_14972_s3;
-    reg  lt_14977_s3;
-    reg  lt_14982_s3;
-    reg  lt_14987_s3;
-    reg  lt_14992_s3;
-    reg  lt_14997_s3;
-    reg  lt_15002_s3;
-    reg  lt_15007_s3;
-    reg  lt_15012_s3;
-    reg  lt_15017_s3;
-    reg  lt_15022_s3;
-    reg  lt_15027_s3;
-    reg  lt_15032_s3;
-    reg  lt_15037_s3;
-    reg  lt_15042_s3;
+    reg  and_10776_d3;
+    reg  lt_14963_s3;
+    reg  lt_14968_s3;
+    reg  lt_14973_s3;
+    reg  lt_14978_s3;
+    reg  lt_14983_s3;
+    reg  lt_14988_s3;
+    reg  lt_14993_s3;
+    reg  lt_14998_s3;
+    reg  lt_15003_s3;
+    reg  lt_15008_s3;
+    reg  lt_15013_s3;
+    reg  lt_15018_s3;
+    reg  lt_15023_s3;
+    reg  lt_15028_s3;
+    reg  lt_15033_s3;
+    reg  lt_15038_s3;
+    reg  lt_15043_s3;
+    reg  lt_15048_s3;
+    reg  lt_15053_s3;
+    reg  lt_15058_s3;
+    reg  lt_15063_s3;
+    reg  lt_15068_s3;
+    reg  lt_15073_s3;
+    reg  lt_15078_s3;
+    reg  lt_15083_s3;
+    reg  lt_15088_s3;
+    reg  lt_15093_s3;
+    reg  lt_15098_s3;
     reg  [254:0] bank0_q_s2_254_0_s3;
     reg  [254:0] bank0_q_s2_509_255_s3;
     reg  [254:0] bank1_q_s2_254_0_s3;
@@ -683,38 +711,38 @@ module table_rule (
     reg  [254:0] bank2_q_s2_509_255_s3;
     reg  [254:0] bank3_q_s2_254_0_s3;
     reg  [254:0] bank3_q_s2_509_255_s3;
-    reg  red_15080_s4;
-    reg  [15:0] or_15119_s4;
-    reg  [15:0] or_15142_s4;
-    reg  red_15152_s4;
-    reg  lt_15157_s3;
-    reg  lt_15162_s3;
-    reg  lt_15167_s3;
-    reg  lt_15172_s3;
-    reg  lt_15177_s3;
-    reg  lt_15182_s3;
-    reg  lt_15187_s3;
-    reg  lt_15192_s3;
-    reg  lt_15197_s3;
-    reg  lt_15202_s3;
-    reg  lt_15207_s3;
-    reg  lt_15212_s3;
-    reg  lt_15217_s3;
-    reg  lt_15222_s3;
-    reg  lt_15227_s3;
-    reg  lt_15232_s3;
-    reg  lt_15237_s3;
-    reg  lt_15242_s3;
-    reg  lt_15247_s3;
-    reg  lt_15252_s3;
-    reg  lt_15257_s3;
-    reg  lt_15262_s3;
-    reg  lt_15267_s3;
-    reg  lt_15272_s3;
-    reg  lt_15277_s3;
-    reg  lt_15282_s3;
-    reg  lt_15287_s3;
-    reg  lt_15292_s3;
+    reg  red_15136_s4;
+    reg  [15:0] or_15175_s4;
+    reg  [15:0] or_15198_s4;
+    reg  red_15208_s4;
+    reg  lt_15213_s3;
+    reg  lt_15218_s3;
+    reg  lt_15223_s3;
+    reg  lt_15228_s3;
+    reg  lt_15233_s3;
+    reg  lt_15238_s3;
+    reg  lt_15243_s3;
+    reg  lt_15248_s3;
+    reg  lt_15253_s3;
+    reg  lt_15258_s3;
+    reg  lt_15263_s3;
+    reg  lt_15268_s3;
+    reg  lt_15273_s3;
+    reg  lt_15278_s3;
+    reg  lt_15283_s3;
+    reg  lt_15288_s3;
+    reg  lt_15293_s3;
+    reg  lt_15298_s3;
+    reg  lt_15303_s3;
+    reg  lt_15308_s3;
+    reg  lt_15313_s3;
+    reg  lt_15318_s3;
+    reg  lt_15323_s3;
+    reg  lt_15328_s3;
+    reg  lt_15333_s3;
+    reg  lt_15338_s3;
+    reg  lt_15343_s3;
+    reg  lt_15348_s3;
     reg  [254:0] bank4_q_s2_254_0_s3;
     reg  [254:0] bank4_q_s2_509_255_s3;
     reg  [254:0] bank5_q_s2_254_0_s3;
@@ -723,38 +751,38 @@ module table_rule (
     reg  [254:0] bank6_q_s2_509_255_s3;
     reg  [254:0] bank7_q_s2_254_0_s3;
     reg  [254:0] bank7_q_s2_509_255_s3;
-    reg  red_15330_s4;
-    reg  [15:0] or_15369_s4;
-    reg  [15:0] or_15392_s4;
-    reg  red_15402_s4;
-    reg  lt_15407_s3;
-    reg  lt_15412_s3;
-    reg  lt_15417_s3;
-    reg  lt_15422_s3;
-    reg  lt_15427_s3;
-    reg  lt_15432_s3;
-    reg  lt_15437_s3;
-    reg  lt_15442_s3;
-    reg  lt_15447_s3;
-    reg  lt_15452_s3;
-    reg  lt_15457_s3;
-    reg  lt_15462_s3;
-    reg  lt_15467_s3;
-    reg  lt_15472_s3;
-    reg  lt_15477_s3;
-    reg  lt_15482_s3;
-    reg  lt_15487_s3;
-    reg  lt_15492_s3;
-    reg  lt_15497_s3;
-    reg  lt_15502_s3;
-    reg  lt_15507_s3;
-    reg  lt_15512_s3;
-    reg  lt_15517_s3;
-    reg  lt_15522_s3;
-    reg  lt_15527_s3;
-    reg  lt_15532_s3;
-    reg  lt_15537_s3;
-    reg  lt_15542_s3;
+    reg  red_15386_s4;
+    reg  [15:0] or_15425_s4;
+    reg  [15:0] or_15448_s4;
+    reg  red_15458_s4;
+    reg  lt_15463_s3;
+    reg  lt_15468_s3;
+    reg  lt_15473_s3;
+    reg  lt_15478_s3;
+    reg  lt_15483_s3;
+    reg  lt_15488_s3;
+    reg  lt_15493_s3;
+    reg  lt_15498_s3;
+    reg  lt_15503_s3;
+    reg  lt_15508_s3;
+    reg  lt_15513_s3;
+    reg  lt_15518_s3;
+    reg  lt_15523_s3;
+    reg  lt_15528_s3;
+    reg  lt_15533_s3;
+    reg  lt_15538_s3;
+    reg  lt_15543_s3;
+    reg  lt_15548_s3;
+    reg  lt_15553_s3;
+    reg  lt_15558_s3;
+    reg  lt_15563_s3;
+    reg  lt_15568_s3;
+    reg  lt_15573_s3;
+    reg  lt_15578_s3;
+    reg  lt_15583_s3;
+    reg  lt_15588_s3;
+    reg  lt_15593_s3;
+    reg  lt_15598_s3;
     reg  [254:0] bank8_q_s2_254_0_s3;
     reg  [254:0] bank8_q_s2_509_255_s3;
     reg  [254:0] bank9_q_s2_254_0_s3;
@@ -763,38 +791,38 @@ module table_rule (
     reg  [254:0] bank10_q_s2_509_255_s3;
     reg  [254:0] bank11_q_s2_254_0_s3;
     reg  [254:0] bank11_q_s2_509_255_s3;
-    reg  red_15580_s4;
-    reg  [15:0] or_15619_s4;
-    reg  [15:0] or_15642_s4;
-    reg  red_15652_s4;
-    reg  lt_15657_s3;
-    reg  lt_15662_s3;
-    reg  lt_15667_s3;
-    reg  lt_15672_s3;
-    reg  lt_15677_s3;
-    reg  lt_15682_s3;
-    reg  lt_15687_s3;
-    reg  lt_15692_s3;
-    reg  lt_15697_s3;
-    reg  lt_15702_s3;
-    reg  lt_15707_s3;
-    reg  lt_15712_s3;
-    reg  lt_15717_s3;
-    reg  lt_15722_s3;
-    reg  lt_15727_s3;
-    reg  lt_15732_s3;
-    reg  lt_15737_s3;
-    reg  lt_15742_s3;
-    reg  lt_15747_s3;
-    reg  lt_15752_s3;
-    reg  lt_15757_s3;
-    reg  lt_15762_s3;
-    reg  lt_15767_s3;
-    reg  lt_15772_s3;
-    reg  lt_15777_s3;
-    reg  lt_15782_s3;
-    reg  lt_15787_s3;
-    reg  lt_15792_s3;
+    reg  red_15636_s4;
+    reg  [15:0] or_15675_s4;
+    reg  [15:0] or_15698_s4;
+    reg  red_15708_s4;
+    reg  lt_15713_s3;
+    reg  lt_15718_s3;
+    reg  lt_15723_s3;
+    reg  lt_15728_s3;
+    reg  lt_15733_s3;
+    reg  lt_15738_s3;
+    reg  lt_15743_s3;
+    reg  lt_15748_s3;
+    reg  lt_15753_s3;
+    reg  lt_15758_s3;
+    reg  lt_15763_s3;
+    reg  lt_15768_s3;
+    reg  lt_15773_s3;
+    reg  lt_15778_s3;
+    reg  lt_15783_s3;
+    reg  lt_15788_s3;
+    reg  lt_15793_s3;
+    reg  lt_15798_s3;
+    reg  lt_15803_s3;
+    reg  lt_15808_s3;
+    reg  lt_15813_s3;
+    reg  lt_15818_s3;
+    reg  lt_15823_s3;
+    reg  lt_15828_s3;
+    reg  lt_15833_s3;
+    reg  lt_15838_s3;
+    reg  lt_15843_s3;
+    reg  lt_15848_s3;
     reg  [254:0] bank12_q_s2_254_0_s3;
     reg  [254:0] bank12_q_s2_509_255_s3;
     reg  [254:0] bank13_q_s2_254_0_s3;
@@ -803,38 +831,38 @@ module table_rule (
     reg  [254:0] bank14_q_s2_509_255_s3;
     reg  [254:0] bank15_q_s2_254_0_s3;
     reg  [254:0] bank15_q_s2_509_255_s3;
-    reg  red_15830_s4;
-    reg  [15:0] or_15869_s4;
-    reg  [15:0] or_15892_s4;
-    reg  red_15902_s4;
-    reg  lt_15907_s3;
-    reg  lt_15912_s3;
-    reg  lt_15917_s3;
-    reg  lt_15922_s3;
-    reg  lt_15927_s3;
-    reg  lt_15932_s3;
-    reg  lt_15937_s3;
-    reg  lt_15942_s3;
-    reg  lt_15947_s3;
-    reg  lt_15952_s3;
-    reg  lt_15957_s3;
-    reg  lt_15962_s3;
-    reg  lt_15967_s3;
-    reg  lt_15972_s3;
-    reg  lt_15977_s3;
-    reg  lt_15982_s3;
-    reg  lt_15987_s3;
-    reg  lt_15992_s3;
-    reg  lt_15997_s3;
-    reg  lt_16002_s3;
-    reg  lt_16007_s3;
-    reg  lt_16012_s3;
-    reg  lt_16017_s3;
-    reg  lt_16022_s3;
-    reg  lt_16027_s3;
-    reg  lt_16032_s3;
-    reg  lt_16037_s3;
-    reg  lt_16042_s3;
+    reg  red_15886_s4;
+    reg  [15:0] or_15925_s4;
+    reg  [15:0] or_15948_s4;
+    reg  red_15958_s4;
+    reg  lt_15963_s3;
+    reg  lt_15968_s3;
+    reg  lt_15973_s3;
+    reg  lt_15978_s3;
+    reg  lt_15983_s3;
+    reg  lt_15988_s3;
+    reg  lt_15993_s3;
+    reg  lt_15998_s3;
+    reg  lt_16003_s3;
+    reg  lt_16008_s3;
+    reg  lt_16013_s3;
+    reg  lt_16018_s3;
+    reg  lt_16023_s3;
+    reg  lt_16028_s3;
+    reg  lt_16033_s3;
+    reg  lt_16038_s3;
+    reg  lt_16043_s3;
+    reg  lt_16048_s3;
+    reg  lt_16053_s3;
+    reg  lt_16058_s3;
+    reg  lt_16063_s3;
+    reg  lt_16068_s3;
+    reg  lt_16073_s3;
+    reg  lt_16078_s3;
+    reg  lt_16083_s3;
+    reg  lt_16088_s3;
+    reg  lt_16093_s3;
+    reg  lt_16098_s3;
     reg  [254:0] bank16_q_s2_254_0_s3;
     reg  [254:0] bank16_q_s2_509_255_s3;
     reg  [254:0] bank17_q_s2_254_0_s3;
@@ -843,38 +871,38 @@ module table_rule (
     reg  [254:0] bank18_q_s2_509_255_s3;
     reg  [254:0] bank19_q_s2_254_0_s3;
     reg  [254:0] bank19_q_s2_509_255_s3;
-    reg  red_16080_s4;
-    reg  [15:0] or_16119_s4;
-    reg  [15:0] or_16142_s4;
-    reg  red_16152_s4;
-    reg  lt_16157_s3;
-    reg  lt_16162_s3;
-    reg  lt_16167_s3;
-    reg  lt_16172_s3;
-    reg  lt_16177_s3;
-    reg  lt_16182_s3;
-    reg  lt_16187_s3;
-    reg  lt_16192_s3;
-    reg  lt_16197_s3;
-    reg  lt_16202_s3;
-    reg  lt_16207_s3;
-    reg  lt_16212_s3;
-    reg  lt_16217_s3;
-    reg  lt_16222_s3;
-    reg  lt_16227_s3;
-    reg  lt_16232_s3;
-    reg  lt_16237_s3;
-    reg  lt_16242_s3;
-    reg  lt_16247_s3;
-    reg  lt_16252_s3;
-    reg  lt_16257_s3;
-    reg  lt_16262_s3;
-    reg  lt_16267_s3;
-    reg  lt_16272_s3;
-    reg  lt_16277_s3;
-    reg  lt_16282_s3;
-    reg  lt_16287_s3;
-    reg  lt_16292_s3;
+    reg  red_16136_s4;
+    reg  [15:0] or_16175_s4;
+    reg  [15:0] or_16198_s4;
+    reg  red_16208_s4;
+    reg  lt_16213_s3;
+    reg  lt_16218_s3;
+    reg  lt_16223_s3;
+    reg  lt_16228_s3;
+    reg  lt_16233_s3;
+    reg  lt_16238_s3;
+    reg  lt_16243_s3;
+    reg  lt_16248_s3;
+    reg  lt_16253_s3;
+    reg  lt_16258_s3;
+    reg  lt_16263_s3;
+    reg  lt_16268_s3;
+    reg  lt_16273_s3;
+    reg  lt_16278_s3;
+    reg  lt_16283_s3;
+    reg  lt_16288_s3;
+    reg  lt_16293_s3;
+    reg  lt_16298_s3;
+    reg  lt_16303_s3;
+    reg  lt_16308_s3;
+    reg  lt_16313_s3;
+    reg  lt_16318_s3;
+    reg  lt_16323_s3;
+    reg  lt_16328_s3;
+    reg  lt_16333_s3;
+    reg  lt_16338_s3;
+    reg  lt_16343_s3;
+    reg  lt_16348_s3;
     reg  [254:0] always0_254_0_s3;
     reg  [254:0] always0_509_255_s3;
     reg  [254:0] always1_254_0_s3;
@@ -883,38 +911,38 @@ module table_rule (
     reg  [254:0] always2_509_255_s3;
     reg  [254:0] always3_254_0_s3;
     reg  [254:0] always3_509_255_s3;
-    reg  red_16330_s4;
-    reg  [15:0] or_16369_s4;
-    reg  [15:0] or_16392_s4;
-    reg  red_16402_s4;
-    reg  lt_16407_s3;
-    reg  lt_16412_s3;
-    reg  lt_16417_s3;
-    reg  lt_16422_s3;
-    reg  lt_16427_s3;
-    reg  lt_16432_s3;
-    reg  lt_16437_s3;
-    reg  lt_16442_s3;
-    reg  lt_16447_s3;
-    reg  lt_16452_s3;
-    reg  lt_16457_s3;
-    reg  lt_16462_s3;
-    reg  lt_16467_s3;
-    reg  lt_16472_s3;
-    reg  lt_16477_s3;
-    reg  lt_16482_s3;
-    reg  lt_16487_s3;
-    reg  lt_16492_s3;
-    reg  lt_16497_s3;
-    reg  lt_16502_s3;
-    reg  lt_16507_s3;
-    reg  lt_16512_s3;
-    reg  lt_16517_s3;
-    reg  lt_16522_s3;
-    reg  lt_16527_s3;
-    reg  lt_16532_s3;
-    reg  lt_16537_s3;
-    reg  lt_16542_s3;
+    reg  red_16386_s4;
+    reg  [15:0] or_16425_s4;
+    reg  [15:0] or_16448_s4;
+    reg  red_16458_s4;
+    reg  lt_16463_s3;
+    reg  lt_16468_s3;
+    reg  lt_16473_s3;
+    reg  lt_16478_s3;
+    reg  lt_16483_s3;
+    reg  lt_16488_s3;
+    reg  lt_16493_s3;
+    reg  lt_16498_s3;
+    reg  lt_16503_s3;
+    reg  lt_16508_s3;
+    reg  lt_16513_s3;
+    reg  lt_16518_s3;
+    reg  lt_16523_s3;
+    reg  lt_16528_s3;
+    reg  lt_16533_s3;
+    reg  lt_16538_s3;
+    reg  lt_16543_s3;
+    reg  lt_16548_s3;
+    reg  lt_16553_s3;
+    reg  lt_16558_s3;
+    reg  lt_16563_s3;
+    reg  lt_16568_s3;
+    reg  lt_16573_s3;
+    reg  lt_16578_s3;
+    reg  lt_16583_s3;
+    reg  lt_16588_s3;
+    reg  lt_16593_s3;
+    reg  lt_16598_s3;
     reg  [254:0] always4_254_0_s3;
     reg  [254:0] always4_509_255_s3;
     reg  [254:0] always5_254_0_s3;
@@ -923,12 +951,12 @@ module table_rule (
     reg  [254:0] always6_509_255_s3;
     reg  [254:0] always7_254_0_s3;
     reg  [254:0] always7_509_255_s3;
-    reg  red_16580_s4;
-    reg  [15:0] or_16619_s4;
-    reg  [15:0] or_16642_s4;
-    reg  red_16652_s4;
-    reg  [15:0] or_16790_s5;
-    reg  red_16799_s5;
+    reg  red_16636_s4;
+    reg  [15:0] or_16675_s4;
+    reg  [15:0] or_16698_s4;
+    reg  red_16708_s4;
+    reg  [15:0] or_16846_s5;
+    reg  red_16855_s5;
     reg  [509:0] answer_3;
     reg  answers_d1;
     reg  [509:0] answer_4;
@@ -1033,6 +1061,7 @@ module table_rule (
         or_365
     };
     wire [254:0] bank0_q_s2_254_0 = bank0_q_s2[254:0];
+    wire not_380 = ~(bank0_q_s2[3:2] == 2'd3);
     wire mux_392 = later ? (~(|bank0_q_s2[104:89]) & (&bank0_q_s2[120:105])) : ((bank0_q_s2[104:89] <= client_port) & (client_port <= bank0_q_s2[120:105]));
     wire mux_402 = later ? (~(|bank0_q_s2[136:121]) & (&bank0_q_s2[152:137])) : ((bank0_q_s2[136:121] <= port) & (port <= bank0_q_s2[152:137]));
     wire and_423 = ({3'd0, bank0_q_s2[182:169]} <= size) & ((&bank0_q_s2[196:183]) | (size <= {3'd0, bank0_q_s2[196:183]}));
@@ -1040,536 +1069,540 @@ module table_rule (
     wire and_459 = (bank0_q_s2[80] | (bank0_q_s2[88:81] == protocol)) & ~(|(later ? bank0_q_s2[168:161] : ((bank0_q_s2[160:153] ^ flags) & bank0_q_s2[168:161])));
     wire and_460 = ((bank0_q_s2[3:2] == 2'd0) | ((bank0_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank0_q_s2[198] : bank0_q_s2[197]);
     wire and_462 = (and_460 & (bank0_q_s2[199] | (bank0_q_s2[209:200] == arrival))) & (epoch ? bank0_q_s2[1] : bank0_q_s2[0]);
-    wire bank0_0_holds = ((((and_463_s3 & and_456_s3) & and_403_s3) & and_459_s3) & and_423_s3) & or_382_s3;
-    wire mux_499 = later ? (~(|bank0_q_s2[359:344]) & (&bank0_q_s2[375:360])) : ((bank0_q_s2[359:344] <= client_port) & (client_port <= bank0_q_s2[375:360]));
-    wire mux_509 = later ? (~(|bank0_q_s2[391:376]) & (&bank0_q_s2[407:392])) : ((bank0_q_s2[391:376] <= port) & (port <= bank0_q_s2[407:392]));
-    wire and_528 = ({3'd0, bank0_q_s2[437:424]} <= size) & ((&bank0_q_s2[451:438]) | (size <= {3'd0, bank0_q_s2[451:438]}));
-    wire and_559 = ~(|((client[127:96] ^ bank0_q_s2[290:259]) & ~(32'hffffffff >> bank0_q_s2[296:291]))) & ~(|((server[127:96] ^ bank0_q_s2[328:297]) & ~(32'hffffffff >> bank0_q_s2[334:329])));
-    wire and_562 = (bank0_q_s2[335] | (bank0_q_s2[343:336] == protocol)) & ~(|(later ? bank0_q_s2[423:416] : ((bank0_q_s2[415:408] ^ flags) & bank0_q_s2[423:416])));
-    wire and_563 = ((bank0_q_s2[258:257] == 2'd0) | ((bank0_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank0_q_s2[453] : bank0_q_s2[452]);
-    wire and_565 = (and_563 & (bank0_q_s2[454] | (bank0_q_s2[464:455] == arrival))) & (epoch ? bank0_q_s2[256] : bank0_q_s2[255]);
-    wire bank0_1_holds = ((((and_566_s3 & and_559_s3) & and_510_s3) & and_562_s3) & and_528_s3) & not_489_s3;
-    wire and_586 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd0);
-    wire and_587 = cfg_write & and_586;
+    wire bank0_0_holds = (((((and_463_s3 & and_456_s3) & and_403_s3) & and_459_s3) & and_423_s3) & or_381_s3) & or_382_s3;
+    wire mux_501 = later ? (~(|bank0_q_s2[359:344]) & (&bank0_q_s2[375:360])) : ((bank0_q_s2[359:344] <= client_port) & (client_port <= bank0_q_s2[375:360]));
+    wire mux_511 = later ? (~(|bank0_q_s2[391:376]) & (&bank0_q_s2[407:392])) : ((bank0_q_s2[391:376] <= port) & (port <= bank0_q_s2[407:392]));
+    wire and_530 = ({3'd0, bank0_q_s2[437:424]} <= size) & ((&bank0_q_s2[451:438]) | (size <= {3'd0, bank0_q_s2[451:438]}));
+    wire and_561 = ~(|((client[127:96] ^ bank0_q_s2[290:259]) & ~(32'hffffffff >> bank0_q_s2[296:291]))) & ~(|((server[127:96] ^ bank0_q_s2[328:297]) & ~(32'hffffffff >> bank0_q_s2[334:329])));
+    wire and_564 = (bank0_q_s2[335] | (bank0_q_s2[343:336] == protocol)) & ~(|(later ? bank0_q_s2[423:416] : ((bank0_q_s2[415:408] ^ flags) & bank0_q_s2[423:416])));
+    wire and_565 = ((bank0_q_s2[258:257] == 2'd0) | ((bank0_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank0_q_s2[453] : bank0_q_s2[452]);
+    wire and_567 = (and_565 & (bank0_q_s2[454] | (bank0_q_s2[464:455] == arrival))) & (epoch ? bank0_q_s2[256] : bank0_q_s2[255]);
+    wire bank0_1_holds = ((((and_568_s3 & and_561_s3) & and_512_s3) & and_564_s3) & and_530_s3) & not_491_s3;
+    wire and_588 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd0);
+    wire and_589 = cfg_write & and_588;
     wire [10:0] cfg_row_d1_10_0 = cfg_row_d1[10:0];
     wire [254:0] bank1_q_s2_509_255 = bank1_q_s2[509:255];
-    wire [7:0] not_607 = ~(8'hff >> bank1_q_s2[355:353]);
-    wire [7:0] xor_609 = client[95:88] ^ bank1_q_s2[352:345];
-    wire or_619 = ((|xor_609) & (4'd0 < bank1_q_s2[359:356])) | ((|(xor_609 & not_607)) & (bank1_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_621 = client[87:80] ^ bank1_q_s2[344:337];
-    wire or_631 = ((|xor_621) & (4'd1 < bank1_q_s2[359:356])) | ((|(xor_621 & not_607)) & (bank1_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_633 = client[79:72] ^ bank1_q_s2[336:329];
-    wire or_643 = ((|xor_633) & (4'd2 < bank1_q_s2[359:356])) | ((|(xor_633 & not_607)) & (bank1_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_645 = client[71:64] ^ bank1_q_s2[328:321];
-    wire or_655 = ((|xor_645) & (4'd3 < bank1_q_s2[359:356])) | ((|(xor_645 & not_607)) & (bank1_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_657 = client[63:56] ^ bank1_q_s2[320:313];
-    wire or_667 = ((|xor_657) & (4'd4 < bank1_q_s2[359:356])) | ((|(xor_657 & not_607)) & (bank1_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_669 = client[55:48] ^ bank1_q_s2[312:305];
-    wire or_679 = ((|xor_669) & (4'd5 < bank1_q_s2[359:356])) | ((|(xor_669 & not_607)) & (bank1_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_681 = client[47:40] ^ bank1_q_s2[304:297];
-    wire or_691 = ((|xor_681) & (4'd6 < bank1_q_s2[359:356])) | ((|(xor_681 & not_607)) & (bank1_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_693 = client[39:32] ^ bank1_q_s2[296:289];
-    wire or_703 = ((|xor_693) & (4'd7 < bank1_q_s2[359:356])) | ((|(xor_693 & not_607)) & (bank1_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_705 = client[31:24] ^ bank1_q_s2[288:281];
-    wire or_715 = ((|xor_705) & (4'd8 < bank1_q_s2[359:356])) | ((|(xor_705 & not_607)) & (bank1_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_717 = client[23:16] ^ bank1_q_s2[280:273];
-    wire or_727 = ((|xor_717) & (4'd9 < bank1_q_s2[359:356])) | ((|(xor_717 & not_607)) & (bank1_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_729 = client[15:8] ^ bank1_q_s2[272:265];
-    wire or_739 = ((|xor_729) & (4'ha < bank1_q_s2[359:356])) | ((|(xor_729 & not_607)) & (bank1_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_741 = client[7:0] ^ bank1_q_s2[264:257];
-    wire or_751 = ((|xor_741) & (4'hb < bank1_q_s2[359:356])) | ((|(xor_741 & not_607)) & (bank1_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_752 = {
-        or_619,
-        or_631,
-        or_643,
-        or_655,
-        or_667,
-        or_679,
-        or_691,
-        or_703,
-        or_715,
-        or_727,
-        or_739,
-        or_751
+    wire [7:0] not_609 = ~(8'hff >> bank1_q_s2[355:353]);
+    wire [7:0] xor_611 = client[95:88] ^ bank1_q_s2[352:345];
+    wire or_621 = ((|xor_611) & (4'd0 < bank1_q_s2[359:356])) | ((|(xor_611 & not_609)) & (bank1_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_623 = client[87:80] ^ bank1_q_s2[344:337];
+    wire or_633 = ((|xor_623) & (4'd1 < bank1_q_s2[359:356])) | ((|(xor_623 & not_609)) & (bank1_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_635 = client[79:72] ^ bank1_q_s2[336:329];
+    wire or_645 = ((|xor_635) & (4'd2 < bank1_q_s2[359:356])) | ((|(xor_635 & not_609)) & (bank1_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_647 = client[71:64] ^ bank1_q_s2[328:321];
+    wire or_657 = ((|xor_647) & (4'd3 < bank1_q_s2[359:356])) | ((|(xor_647 & not_609)) & (bank1_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_659 = client[63:56] ^ bank1_q_s2[320:313];
+    wire or_669 = ((|xor_659) & (4'd4 < bank1_q_s2[359:356])) | ((|(xor_659 & not_609)) & (bank1_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_671 = client[55:48] ^ bank1_q_s2[312:305];
+    wire or_681 = ((|xor_671) & (4'd5 < bank1_q_s2[359:356])) | ((|(xor_671 & not_609)) & (bank1_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_683 = client[47:40] ^ bank1_q_s2[304:297];
+    wire or_693 = ((|xor_683) & (4'd6 < bank1_q_s2[359:356])) | ((|(xor_683 & not_609)) & (bank1_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_695 = client[39:32] ^ bank1_q_s2[296:289];
+    wire or_705 = ((|xor_695) & (4'd7 < bank1_q_s2[359:356])) | ((|(xor_695 & not_609)) & (bank1_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_707 = client[31:24] ^ bank1_q_s2[288:281];
+    wire or_717 = ((|xor_707) & (4'd8 < bank1_q_s2[359:356])) | ((|(xor_707 & not_609)) & (bank1_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_719 = client[23:16] ^ bank1_q_s2[280:273];
+    wire or_729 = ((|xor_719) & (4'd9 < bank1_q_s2[359:356])) | ((|(xor_719 & not_609)) & (bank1_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_731 = client[15:8] ^ bank1_q_s2[272:265];
+    wire or_741 = ((|xor_731) & (4'ha < bank1_q_s2[359:356])) | ((|(xor_731 & not_609)) & (bank1_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_743 = client[7:0] ^ bank1_q_s2[264:257];
+    wire or_753 = ((|xor_743) & (4'hb < bank1_q_s2[359:356])) | ((|(xor_743 & not_609)) & (bank1_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_754 = {
+        or_621,
+        or_633,
+        or_645,
+        or_657,
+        or_669,
+        or_681,
+        or_693,
+        or_705,
+        or_717,
+        or_729,
+        or_741,
+        or_753
     };
-    wire [7:0] not_759 = ~(8'hff >> bank1_q_s2[458:456]);
-    wire [7:0] xor_761 = server[95:88] ^ bank1_q_s2[455:448];
-    wire or_771 = ((|xor_761) & (4'd0 < bank1_q_s2[462:459])) | ((|(xor_761 & not_759)) & (bank1_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_773 = server[87:80] ^ bank1_q_s2[447:440];
-    wire or_783 = ((|xor_773) & (4'd1 < bank1_q_s2[462:459])) | ((|(xor_773 & not_759)) & (bank1_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_785 = server[79:72] ^ bank1_q_s2[439:432];
-    wire or_795 = ((|xor_785) & (4'd2 < bank1_q_s2[462:459])) | ((|(xor_785 & not_759)) & (bank1_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_797 = server[71:64] ^ bank1_q_s2[431:424];
-    wire or_807 = ((|xor_797) & (4'd3 < bank1_q_s2[462:459])) | ((|(xor_797 & not_759)) & (bank1_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_809 = server[63:56] ^ bank1_q_s2[423:416];
-    wire or_819 = ((|xor_809) & (4'd4 < bank1_q_s2[462:459])) | ((|(xor_809 & not_759)) & (bank1_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_821 = server[55:48] ^ bank1_q_s2[415:408];
-    wire or_831 = ((|xor_821) & (4'd5 < bank1_q_s2[462:459])) | ((|(xor_821 & not_759)) & (bank1_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_833 = server[47:40] ^ bank1_q_s2[407:400];
-    wire or_843 = ((|xor_833) & (4'd6 < bank1_q_s2[462:459])) | ((|(xor_833 & not_759)) & (bank1_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_845 = server[39:32] ^ bank1_q_s2[399:392];
-    wire or_855 = ((|xor_845) & (4'd7 < bank1_q_s2[462:459])) | ((|(xor_845 & not_759)) & (bank1_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_857 = server[31:24] ^ bank1_q_s2[391:384];
-    wire or_867 = ((|xor_857) & (4'd8 < bank1_q_s2[462:459])) | ((|(xor_857 & not_759)) & (bank1_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_869 = server[23:16] ^ bank1_q_s2[383:376];
-    wire or_879 = ((|xor_869) & (4'd9 < bank1_q_s2[462:459])) | ((|(xor_869 & not_759)) & (bank1_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_881 = server[15:8] ^ bank1_q_s2[375:368];
-    wire or_891 = ((|xor_881) & (4'ha < bank1_q_s2[462:459])) | ((|(xor_881 & not_759)) & (bank1_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_893 = server[7:0] ^ bank1_q_s2[367:360];
-    wire or_903 = ((|xor_893) & (4'hb < bank1_q_s2[462:459])) | ((|(xor_893 & not_759)) & (bank1_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_904 = {
-        or_771,
-        or_783,
-        or_795,
-        or_807,
-        or_819,
-        or_831,
-        or_843,
-        or_855,
-        or_867,
-        or_879,
-        or_891,
-        or_903
+    wire [7:0] not_761 = ~(8'hff >> bank1_q_s2[458:456]);
+    wire [7:0] xor_763 = server[95:88] ^ bank1_q_s2[455:448];
+    wire or_773 = ((|xor_763) & (4'd0 < bank1_q_s2[462:459])) | ((|(xor_763 & not_761)) & (bank1_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_775 = server[87:80] ^ bank1_q_s2[447:440];
+    wire or_785 = ((|xor_775) & (4'd1 < bank1_q_s2[462:459])) | ((|(xor_775 & not_761)) & (bank1_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_787 = server[79:72] ^ bank1_q_s2[439:432];
+    wire or_797 = ((|xor_787) & (4'd2 < bank1_q_s2[462:459])) | ((|(xor_787 & not_761)) & (bank1_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_799 = server[71:64] ^ bank1_q_s2[431:424];
+    wire or_809 = ((|xor_799) & (4'd3 < bank1_q_s2[462:459])) | ((|(xor_799 & not_761)) & (bank1_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_811 = server[63:56] ^ bank1_q_s2[423:416];
+    wire or_821 = ((|xor_811) & (4'd4 < bank1_q_s2[462:459])) | ((|(xor_811 & not_761)) & (bank1_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_823 = server[55:48] ^ bank1_q_s2[415:408];
+    wire or_833 = ((|xor_823) & (4'd5 < bank1_q_s2[462:459])) | ((|(xor_823 & not_761)) & (bank1_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_835 = server[47:40] ^ bank1_q_s2[407:400];
+    wire or_845 = ((|xor_835) & (4'd6 < bank1_q_s2[462:459])) | ((|(xor_835 & not_761)) & (bank1_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_847 = server[39:32] ^ bank1_q_s2[399:392];
+    wire or_857 = ((|xor_847) & (4'd7 < bank1_q_s2[462:459])) | ((|(xor_847 & not_761)) & (bank1_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_859 = server[31:24] ^ bank1_q_s2[391:384];
+    wire or_869 = ((|xor_859) & (4'd8 < bank1_q_s2[462:459])) | ((|(xor_859 & not_761)) & (bank1_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_871 = server[23:16] ^ bank1_q_s2[383:376];
+    wire or_881 = ((|xor_871) & (4'd9 < bank1_q_s2[462:459])) | ((|(xor_871 & not_761)) & (bank1_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_883 = server[15:8] ^ bank1_q_s2[375:368];
+    wire or_893 = ((|xor_883) & (4'ha < bank1_q_s2[462:459])) | ((|(xor_883 & not_761)) & (bank1_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_895 = server[7:0] ^ bank1_q_s2[367:360];
+    wire or_905 = ((|xor_895) & (4'hb < bank1_q_s2[462:459])) | ((|(xor_895 & not_761)) & (bank1_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_906 = {
+        or_773,
+        or_785,
+        or_797,
+        or_809,
+        or_821,
+        or_833,
+        or_845,
+        or_857,
+        or_869,
+        or_881,
+        or_893,
+        or_905
     };
     wire [254:0] bank1_q_s2_254_0 = bank1_q_s2[254:0];
-    wire mux_930 = later ? (~(|bank1_q_s2[104:89]) & (&bank1_q_s2[120:105])) : ((bank1_q_s2[104:89] <= client_port) & (client_port <= bank1_q_s2[120:105]));
-    wire mux_940 = later ? (~(|bank1_q_s2[136:121]) & (&bank1_q_s2[152:137])) : ((bank1_q_s2[136:121] <= port) & (port <= bank1_q_s2[152:137]));
-    wire and_961 = ({3'd0, bank1_q_s2[182:169]} <= size) & ((&bank1_q_s2[196:183]) | (size <= {3'd0, bank1_q_s2[196:183]}));
-    wire and_992 = ~(|((client[127:96] ^ bank1_q_s2[35:4]) & ~(32'hffffffff >> bank1_q_s2[41:36]))) & ~(|((server[127:96] ^ bank1_q_s2[73:42]) & ~(32'hffffffff >> bank1_q_s2[79:74])));
-    wire and_995 = (bank1_q_s2[80] | (bank1_q_s2[88:81] == protocol)) & ~(|(later ? bank1_q_s2[168:161] : ((bank1_q_s2[160:153] ^ flags) & bank1_q_s2[168:161])));
-    wire and_996 = ((bank1_q_s2[3:2] == 2'd0) | ((bank1_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank1_q_s2[198] : bank1_q_s2[197]);
-    wire and_998 = (and_996 & (bank1_q_s2[199] | (bank1_q_s2[209:200] == arrival))) & (epoch ? bank1_q_s2[1] : bank1_q_s2[0]);
-    wire bank1_0_holds = ((((and_999_s3 & and_992_s3) & and_941_s3) & and_995_s3) & and_961_s3) & or_920_s3;
-    wire mux_1035 = later ? (~(|bank1_q_s2[359:344]) & (&bank1_q_s2[375:360])) : ((bank1_q_s2[359:344] <= client_port) & (client_port <= bank1_q_s2[375:360]));
-    wire mux_1045 = later ? (~(|bank1_q_s2[391:376]) & (&bank1_q_s2[407:392])) : ((bank1_q_s2[391:376] <= port) & (port <= bank1_q_s2[407:392]));
-    wire and_1064 = ({3'd0, bank1_q_s2[437:424]} <= size) & ((&bank1_q_s2[451:438]) | (size <= {3'd0, bank1_q_s2[451:438]}));
-    wire and_1095 = ~(|((client[127:96] ^ bank1_q_s2[290:259]) & ~(32'hffffffff >> bank1_q_s2[296:291]))) & ~(|((server[127:96] ^ bank1_q_s2[328:297]) & ~(32'hffffffff >> bank1_q_s2[334:329])));
-    wire and_1098 = (bank1_q_s2[335] | (bank1_q_s2[343:336] == protocol)) & ~(|(later ? bank1_q_s2[423:416] : ((bank1_q_s2[415:408] ^ flags) & bank1_q_s2[423:416])));
-    wire and_1099 = ((bank1_q_s2[258:257] == 2'd0) | ((bank1_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank1_q_s2[453] : bank1_q_s2[452]);
-    wire and_1101 = (and_1099 & (bank1_q_s2[454] | (bank1_q_s2[464:455] == arrival))) & (epoch ? bank1_q_s2[256] : bank1_q_s2[255]);
-    wire bank1_1_holds = ((((and_1102_s3 & and_1095_s3) & and_1046_s3) & and_1098_s3) & and_1064_s3) & not_1025_s3;
-    wire and_1121 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd1);
-    wire and_1122 = cfg_write & and_1121;
+    wire not_920 = ~(bank1_q_s2[3:2] == 2'd3);
+    wire mux_932 = later ? (~(|bank1_q_s2[104:89]) & (&bank1_q_s2[120:105])) : ((bank1_q_s2[104:89] <= client_port) & (client_port <= bank1_q_s2[120:105]));
+    wire mux_942 = later ? (~(|bank1_q_s2[136:121]) & (&bank1_q_s2[152:137])) : ((bank1_q_s2[136:121] <= port) & (port <= bank1_q_s2[152:137]));
+    wire and_963 = ({3'd0, bank1_q_s2[182:169]} <= size) & ((&bank1_q_s2[196:183]) | (size <= {3'd0, bank1_q_s2[196:183]}));
+    wire and_994 = ~(|((client[127:96] ^ bank1_q_s2[35:4]) & ~(32'hffffffff >> bank1_q_s2[41:36]))) & ~(|((server[127:96] ^ bank1_q_s2[73:42]) & ~(32'hffffffff >> bank1_q_s2[79:74])));
+    wire and_997 = (bank1_q_s2[80] | (bank1_q_s2[88:81] == protocol)) & ~(|(later ? bank1_q_s2[168:161] : ((bank1_q_s2[160:153] ^ flags) & bank1_q_s2[168:161])));
+    wire and_998 = ((bank1_q_s2[3:2] == 2'd0) | ((bank1_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank1_q_s2[198] : bank1_q_s2[197]);
+    wire and_1000 = (and_998 & (bank1_q_s2[199] | (bank1_q_s2[209:200] == arrival))) & (epoch ? bank1_q_s2[1] : bank1_q_s2[0]);
+    wire bank1_0_holds = (((((and_1001_s3 & and_994_s3) & and_943_s3) & and_997_s3) & and_963_s3) & or_921_s3) & or_922_s3;
+    wire mux_1039 = later ? (~(|bank1_q_s2[359:344]) & (&bank1_q_s2[375:360])) : ((bank1_q_s2[359:344] <= client_port) & (client_port <= bank1_q_s2[375:360]));
+    wire mux_1049 = later ? (~(|bank1_q_s2[391:376]) & (&bank1_q_s2[407:392])) : ((bank1_q_s2[391:376] <= port) & (port <= bank1_q_s2[407:392]));
+    wire and_1068 = ({3'd0, bank1_q_s2[437:424]} <= size) & ((&bank1_q_s2[451:438]) | (size <= {3'd0, bank1_q_s2[451:438]}));
+    wire and_1099 = ~(|((client[127:96] ^ bank1_q_s2[290:259]) & ~(32'hffffffff >> bank1_q_s2[296:291]))) & ~(|((server[127:96] ^ bank1_q_s2[328:297]) & ~(32'hffffffff >> bank1_q_s2[334:329])));
+    wire and_1102 = (bank1_q_s2[335] | (bank1_q_s2[343:336] == protocol)) & ~(|(later ? bank1_q_s2[423:416] : ((bank1_q_s2[415:408] ^ flags) & bank1_q_s2[423:416])));
+    wire and_1103 = ((bank1_q_s2[258:257] == 2'd0) | ((bank1_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank1_q_s2[453] : bank1_q_s2[452]);
+    wire and_1105 = (and_1103 & (bank1_q_s2[454] | (bank1_q_s2[464:455] == arrival))) & (epoch ? bank1_q_s2[256] : bank1_q_s2[255]);
+    wire bank1_1_holds = ((((and_1106_s3 & and_1099_s3) & and_1050_s3) & and_1102_s3) & and_1068_s3) & not_1029_s3;
+    wire and_1125 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd1);
+    wire and_1126 = cfg_write & and_1125;
     wire [254:0] bank2_q_s2_509_255 = bank2_q_s2[509:255];
-    wire [7:0] not_1140 = ~(8'hff >> bank2_q_s2[355:353]);
-    wire [7:0] xor_1142 = client[95:88] ^ bank2_q_s2[352:345];
-    wire or_1152 = ((|xor_1142) & (4'd0 < bank2_q_s2[359:356])) | ((|(xor_1142 & not_1140)) & (bank2_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_1154 = client[87:80] ^ bank2_q_s2[344:337];
-    wire or_1164 = ((|xor_1154) & (4'd1 < bank2_q_s2[359:356])) | ((|(xor_1154 & not_1140)) & (bank2_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_1166 = client[79:72] ^ bank2_q_s2[336:329];
-    wire or_1176 = ((|xor_1166) & (4'd2 < bank2_q_s2[359:356])) | ((|(xor_1166 & not_1140)) & (bank2_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_1178 = client[71:64] ^ bank2_q_s2[328:321];
-    wire or_1188 = ((|xor_1178) & (4'd3 < bank2_q_s2[359:356])) | ((|(xor_1178 & not_1140)) & (bank2_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_1190 = client[63:56] ^ bank2_q_s2[320:313];
-    wire or_1200 = ((|xor_1190) & (4'd4 < bank2_q_s2[359:356])) | ((|(xor_1190 & not_1140)) & (bank2_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_1202 = client[55:48] ^ bank2_q_s2[312:305];
-    wire or_1212 = ((|xor_1202) & (4'd5 < bank2_q_s2[359:356])) | ((|(xor_1202 & not_1140)) & (bank2_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_1214 = client[47:40] ^ bank2_q_s2[304:297];
-    wire or_1224 = ((|xor_1214) & (4'd6 < bank2_q_s2[359:356])) | ((|(xor_1214 & not_1140)) & (bank2_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_1226 = client[39:32] ^ bank2_q_s2[296:289];
-    wire or_1236 = ((|xor_1226) & (4'd7 < bank2_q_s2[359:356])) | ((|(xor_1226 & not_1140)) & (bank2_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_1238 = client[31:24] ^ bank2_q_s2[288:281];
-    wire or_1248 = ((|xor_1238) & (4'd8 < bank2_q_s2[359:356])) | ((|(xor_1238 & not_1140)) & (bank2_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_1250 = client[23:16] ^ bank2_q_s2[280:273];
-    wire or_1260 = ((|xor_1250) & (4'd9 < bank2_q_s2[359:356])) | ((|(xor_1250 & not_1140)) & (bank2_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_1262 = client[15:8] ^ bank2_q_s2[272:265];
-    wire or_1272 = ((|xor_1262) & (4'ha < bank2_q_s2[359:356])) | ((|(xor_1262 & not_1140)) & (bank2_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_1274 = client[7:0] ^ bank2_q_s2[264:257];
-    wire or_1284 = ((|xor_1274) & (4'hb < bank2_q_s2[359:356])) | ((|(xor_1274 & not_1140)) & (bank2_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_1285 = {
-        or_1152,
-        or_1164,
-        or_1176,
-        or_1188,
-        or_1200,
-        or_1212,
-        or_1224,
-        or_1236,
-        or_1248,
-        or_1260,
-        or_1272,
-        or_1284
+    wire [7:0] not_1144 = ~(8'hff >> bank2_q_s2[355:353]);
+    wire [7:0] xor_1146 = client[95:88] ^ bank2_q_s2[352:345];
+    wire or_1156 = ((|xor_1146) & (4'd0 < bank2_q_s2[359:356])) | ((|(xor_1146 & not_1144)) & (bank2_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_1158 = client[87:80] ^ bank2_q_s2[344:337];
+    wire or_1168 = ((|xor_1158) & (4'd1 < bank2_q_s2[359:356])) | ((|(xor_1158 & not_1144)) & (bank2_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_1170 = client[79:72] ^ bank2_q_s2[336:329];
+    wire or_1180 = ((|xor_1170) & (4'd2 < bank2_q_s2[359:356])) | ((|(xor_1170 & not_1144)) & (bank2_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_1182 = client[71:64] ^ bank2_q_s2[328:321];
+    wire or_1192 = ((|xor_1182) & (4'd3 < bank2_q_s2[359:356])) | ((|(xor_1182 & not_1144)) & (bank2_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_1194 = client[63:56] ^ bank2_q_s2[320:313];
+    wire or_1204 = ((|xor_1194) & (4'd4 < bank2_q_s2[359:356])) | ((|(xor_1194 & not_1144)) & (bank2_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_1206 = client[55:48] ^ bank2_q_s2[312:305];
+    wire or_1216 = ((|xor_1206) & (4'd5 < bank2_q_s2[359:356])) | ((|(xor_1206 & not_1144)) & (bank2_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_1218 = client[47:40] ^ bank2_q_s2[304:297];
+    wire or_1228 = ((|xor_1218) & (4'd6 < bank2_q_s2[359:356])) | ((|(xor_1218 & not_1144)) & (bank2_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_1230 = client[39:32] ^ bank2_q_s2[296:289];
+    wire or_1240 = ((|xor_1230) & (4'd7 < bank2_q_s2[359:356])) | ((|(xor_1230 & not_1144)) & (bank2_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_1242 = client[31:24] ^ bank2_q_s2[288:281];
+    wire or_1252 = ((|xor_1242) & (4'd8 < bank2_q_s2[359:356])) | ((|(xor_1242 & not_1144)) & (bank2_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_1254 = client[23:16] ^ bank2_q_s2[280:273];
+    wire or_1264 = ((|xor_1254) & (4'd9 < bank2_q_s2[359:356])) | ((|(xor_1254 & not_1144)) & (bank2_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_1266 = client[15:8] ^ bank2_q_s2[272:265];
+    wire or_1276 = ((|xor_1266) & (4'ha < bank2_q_s2[359:356])) | ((|(xor_1266 & not_1144)) & (bank2_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_1278 = client[7:0] ^ bank2_q_s2[264:257];
+    wire or_1288 = ((|xor_1278) & (4'hb < bank2_q_s2[359:356])) | ((|(xor_1278 & not_1144)) & (bank2_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_1289 = {
+        or_1156,
+        or_1168,
+        or_1180,
+        or_1192,
+        or_1204,
+        or_1216,
+        or_1228,
+        or_1240,
+        or_1252,
+        or_1264,
+        or_1276,
+        or_1288
     };
-    wire [7:0] not_1292 = ~(8'hff >> bank2_q_s2[458:456]);
-    wire [7:0] xor_1294 = server[95:88] ^ bank2_q_s2[455:448];
-    wire or_1304 = ((|xor_1294) & (4'd0 < bank2_q_s2[462:459])) | ((|(xor_1294 & not_1292)) & (bank2_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_1306 = server[87:80] ^ bank2_q_s2[447:440];
-    wire or_1316 = ((|xor_1306) & (4'd1 < bank2_q_s2[462:459])) | ((|(xor_1306 & not_1292)) & (bank2_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_1318 = server[79:72] ^ bank2_q_s2[439:432];
-    wire or_1328 = ((|xor_1318) & (4'd2 < bank2_q_s2[462:459])) | ((|(xor_1318 & not_1292)) & (bank2_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_1330 = server[71:64] ^ bank2_q_s2[431:424];
-    wire or_1340 = ((|xor_1330) & (4'd3 < bank2_q_s2[462:459])) | ((|(xor_1330 & not_1292)) & (bank2_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_1342 = server[63:56] ^ bank2_q_s2[423:416];
-    wire or_1352 = ((|xor_1342) & (4'd4 < bank2_q_s2[462:459])) | ((|(xor_1342 & not_1292)) & (bank2_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_1354 = server[55:48] ^ bank2_q_s2[415:408];
-    wire or_1364 = ((|xor_1354) & (4'd5 < bank2_q_s2[462:459])) | ((|(xor_1354 & not_1292)) & (bank2_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_1366 = server[47:40] ^ bank2_q_s2[407:400];
-    wire or_1376 = ((|xor_1366) & (4'd6 < bank2_q_s2[462:459])) | ((|(xor_1366 & not_1292)) & (bank2_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_1378 = server[39:32] ^ bank2_q_s2[399:392];
-    wire or_1388 = ((|xor_1378) & (4'd7 < bank2_q_s2[462:459])) | ((|(xor_1378 & not_1292)) & (bank2_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_1390 = server[31:24] ^ bank2_q_s2[391:384];
-    wire or_1400 = ((|xor_1390) & (4'd8 < bank2_q_s2[462:459])) | ((|(xor_1390 & not_1292)) & (bank2_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_1402 = server[23:16] ^ bank2_q_s2[383:376];
-    wire or_1412 = ((|xor_1402) & (4'd9 < bank2_q_s2[462:459])) | ((|(xor_1402 & not_1292)) & (bank2_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_1414 = server[15:8] ^ bank2_q_s2[375:368];
-    wire or_1424 = ((|xor_1414) & (4'ha < bank2_q_s2[462:459])) | ((|(xor_1414 & not_1292)) & (bank2_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_1426 = server[7:0] ^ bank2_q_s2[367:360];
-    wire or_1436 = ((|xor_1426) & (4'hb < bank2_q_s2[462:459])) | ((|(xor_1426 & not_1292)) & (bank2_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_1437 = {
-        or_1304,
-        or_1316,
-        or_1328,
-        or_1340,
-        or_1352,
-        or_1364,
-        or_1376,
-        or_1388,
-        or_1400,
-        or_1412,
-        or_1424,
-        or_1436
+    wire [7:0] not_1296 = ~(8'hff >> bank2_q_s2[458:456]);
+    wire [7:0] xor_1298 = server[95:88] ^ bank2_q_s2[455:448];
+    wire or_1308 = ((|xor_1298) & (4'd0 < bank2_q_s2[462:459])) | ((|(xor_1298 & not_1296)) & (bank2_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_1310 = server[87:80] ^ bank2_q_s2[447:440];
+    wire or_1320 = ((|xor_1310) & (4'd1 < bank2_q_s2[462:459])) | ((|(xor_1310 & not_1296)) & (bank2_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_1322 = server[79:72] ^ bank2_q_s2[439:432];
+    wire or_1332 = ((|xor_1322) & (4'd2 < bank2_q_s2[462:459])) | ((|(xor_1322 & not_1296)) & (bank2_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_1334 = server[71:64] ^ bank2_q_s2[431:424];
+    wire or_1344 = ((|xor_1334) & (4'd3 < bank2_q_s2[462:459])) | ((|(xor_1334 & not_1296)) & (bank2_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_1346 = server[63:56] ^ bank2_q_s2[423:416];
+    wire or_1356 = ((|xor_1346) & (4'd4 < bank2_q_s2[462:459])) | ((|(xor_1346 & not_1296)) & (bank2_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_1358 = server[55:48] ^ bank2_q_s2[415:408];
+    wire or_1368 = ((|xor_1358) & (4'd5 < bank2_q_s2[462:459])) | ((|(xor_1358 & not_1296)) & (bank2_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_1370 = server[47:40] ^ bank2_q_s2[407:400];
+    wire or_1380 = ((|xor_1370) & (4'd6 < bank2_q_s2[462:459])) | ((|(xor_1370 & not_1296)) & (bank2_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_1382 = server[39:32] ^ bank2_q_s2[399:392];
+    wire or_1392 = ((|xor_1382) & (4'd7 < bank2_q_s2[462:459])) | ((|(xor_1382 & not_1296)) & (bank2_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_1394 = server[31:24] ^ bank2_q_s2[391:384];
+    wire or_1404 = ((|xor_1394) & (4'd8 < bank2_q_s2[462:459])) | ((|(xor_1394 & not_1296)) & (bank2_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_1406 = server[23:16] ^ bank2_q_s2[383:376];
+    wire or_1416 = ((|xor_1406) & (4'd9 < bank2_q_s2[462:459])) | ((|(xor_1406 & not_1296)) & (bank2_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_1418 = server[15:8] ^ bank2_q_s2[375:368];
+    wire or_1428 = ((|xor_1418) & (4'ha < bank2_q_s2[462:459])) | ((|(xor_1418 & not_1296)) & (bank2_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_1430 = server[7:0] ^ bank2_q_s2[367:360];
+    wire or_1440 = ((|xor_1430) & (4'hb < bank2_q_s2[462:459])) | ((|(xor_1430 & not_1296)) & (bank2_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_1441 = {
+        or_1308,
+        or_1320,
+        or_1332,
+        or_1344,
+        or_1356,
+        or_1368,
+        or_1380,
+        or_1392,
+        or_1404,
+        or_1416,
+        or_1428,
+        or_1440
     };
     wire [254:0] bank2_q_s2_254_0 = bank2_q_s2[254:0];
-    wire mux_1463 = later ? (~(|bank2_q_s2[104:89]) & (&bank2_q_s2[120:105])) : ((bank2_q_s2[104:89] <= client_port) & (client_port <= bank2_q_s2[120:105]));
-    wire mux_1473 = later ? (~(|bank2_q_s2[136:121]) & (&bank2_q_s2[152:137])) : ((bank2_q_s2[136:121] <= port) & (port <= bank2_q_s2[152:137]));
-    wire and_1494 = ({3'd0, bank2_q_s2[182:169]} <= size) & ((&bank2_q_s2[196:183]) | (size <= {3'd0, bank2_q_s2[196:183]}));
-    wire and_1525 = ~(|((client[127:96] ^ bank2_q_s2[35:4]) & ~(32'hffffffff >> bank2_q_s2[41:36]))) & ~(|((server[127:96] ^ bank2_q_s2[73:42]) & ~(32'hffffffff >> bank2_q_s2[79:74])));
-    wire and_1528 = (bank2_q_s2[80] | (bank2_q_s2[88:81] == protocol)) & ~(|(later ? bank2_q_s2[168:161] : ((bank2_q_s2[160:153] ^ flags) & bank2_q_s2[168:161])));
-    wire and_1529 = ((bank2_q_s2[3:2] == 2'd0) | ((bank2_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank2_q_s2[198] : bank2_q_s2[197]);
-    wire and_1531 = (and_1529 & (bank2_q_s2[199] | (bank2_q_s2[209:200] == arrival))) & (epoch ? bank2_q_s2[1] : bank2_q_s2[0]);
-    wire bank2_0_holds = ((((and_1532_s3 & and_1525_s3) & and_1474_s3) & and_1528_s3) & and_1494_s3) & or_1453_s3;
-    wire mux_1568 = later ? (~(|bank2_q_s2[359:344]) & (&bank2_q_s2[375:360])) : ((bank2_q_s2[359:344] <= client_port) & (client_port <= bank2_q_s2[375:360]));
-    wire mux_1578 = later ? (~(|bank2_q_s2[391:376]) & (&bank2_q_s2[407:392])) : ((bank2_q_s2[391:376] <= port) & (port <= bank2_q_s2[407:392]));
-    wire and_1597 = ({3'd0, bank2_q_s2[437:424]} <= size) & ((&bank2_q_s2[451:438]) | (size <= {3'd0, bank2_q_s2[451:438]}));
-    wire and_1628 = ~(|((client[127:96] ^ bank2_q_s2[290:259]) & ~(32'hffffffff >> bank2_q_s2[296:291]))) & ~(|((server[127:96] ^ bank2_q_s2[328:297]) & ~(32'hffffffff >> bank2_q_s2[334:329])));
-    wire and_1631 = (bank2_q_s2[335] | (bank2_q_s2[343:336] == protocol)) & ~(|(later ? bank2_q_s2[423:416] : ((bank2_q_s2[415:408] ^ flags) & bank2_q_s2[423:416])));
-    wire and_1632 = ((bank2_q_s2[258:257] == 2'd0) | ((bank2_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank2_q_s2[453] : bank2_q_s2[452]);
-    wire and_1634 = (and_1632 & (bank2_q_s2[454] | (bank2_q_s2[464:455] == arrival))) & (epoch ? bank2_q_s2[256] : bank2_q_s2[255]);
-    wire bank2_1_holds = ((((and_1635_s3 & and_1628_s3) & and_1579_s3) & and_1631_s3) & and_1597_s3) & not_1558_s3;
-    wire and_1654 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd2);
-    wire and_1655 = cfg_write & and_1654;
+    wire not_1455 = ~(bank2_q_s2[3:2] == 2'd3);
+    wire mux_1467 = later ? (~(|bank2_q_s2[104:89]) & (&bank2_q_s2[120:105])) : ((bank2_q_s2[104:89] <= client_port) & (client_port <= bank2_q_s2[120:105]));
+    wire mux_1477 = later ? (~(|bank2_q_s2[136:121]) & (&bank2_q_s2[152:137])) : ((bank2_q_s2[136:121] <= port) & (port <= bank2_q_s2[152:137]));
+    wire and_1498 = ({3'd0, bank2_q_s2[182:169]} <= size) & ((&bank2_q_s2[196:183]) | (size <= {3'd0, bank2_q_s2[196:183]}));
+    wire and_1529 = ~(|((client[127:96] ^ bank2_q_s2[35:4]) & ~(32'hffffffff >> bank2_q_s2[41:36]))) & ~(|((server[127:96] ^ bank2_q_s2[73:42]) & ~(32'hffffffff >> bank2_q_s2[79:74])));
+    wire and_1532 = (bank2_q_s2[80] | (bank2_q_s2[88:81] == protocol)) & ~(|(later ? bank2_q_s2[168:161] : ((bank2_q_s2[160:153] ^ flags) & bank2_q_s2[168:161])));
+    wire and_1533 = ((bank2_q_s2[3:2] == 2'd0) | ((bank2_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank2_q_s2[198] : bank2_q_s2[197]);
+    wire and_1535 = (and_1533 & (bank2_q_s2[199] | (bank2_q_s2[209:200] == arrival))) & (epoch ? bank2_q_s2[1] : bank2_q_s2[0]);
+    wire bank2_0_holds = (((((and_1536_s3 & and_1529_s3) & and_1478_s3) & and_1532_s3) & and_1498_s3) & or_1456_s3) & or_1457_s3;
+    wire mux_1574 = later ? (~(|bank2_q_s2[359:344]) & (&bank2_q_s2[375:360])) : ((bank2_q_s2[359:344] <= client_port) & (client_port <= bank2_q_s2[375:360]));
+    wire mux_1584 = later ? (~(|bank2_q_s2[391:376]) & (&bank2_q_s2[407:392])) : ((bank2_q_s2[391:376] <= port) & (port <= bank2_q_s2[407:392]));
+    wire and_1603 = ({3'd0, bank2_q_s2[437:424]} <= size) & ((&bank2_q_s2[451:438]) | (size <= {3'd0, bank2_q_s2[451:438]}));
+    wire and_1634 = ~(|((client[127:96] ^ bank2_q_s2[290:259]) & ~(32'hffffffff >> bank2_q_s2[296:291]))) & ~(|((server[127:96] ^ bank2_q_s2[328:297]) & ~(32'hffffffff >> bank2_q_s2[334:329])));
+    wire and_1637 = (bank2_q_s2[335] | (bank2_q_s2[343:336] == protocol)) & ~(|(later ? bank2_q_s2[423:416] : ((bank2_q_s2[415:408] ^ flags) & bank2_q_s2[423:416])));
+    wire and_1638 = ((bank2_q_s2[258:257] == 2'd0) | ((bank2_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank2_q_s2[453] : bank2_q_s2[452]);
+    wire and_1640 = (and_1638 & (bank2_q_s2[454] | (bank2_q_s2[464:455] == arrival))) & (epoch ? bank2_q_s2[256] : bank2_q_s2[255]);
+    wire bank2_1_holds = ((((and_1641_s3 & and_1634_s3) & and_1585_s3) & and_1637_s3) & and_1603_s3) & not_1564_s3;
+    wire and_1660 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd2);
+    wire and_1661 = cfg_write & and_1660;
     wire [254:0] bank3_q_s2_509_255 = bank3_q_s2[509:255];
-    wire [7:0] not_1673 = ~(8'hff >> bank3_q_s2[355:353]);
-    wire [7:0] xor_1675 = client[95:88] ^ bank3_q_s2[352:345];
-    wire or_1685 = ((|xor_1675) & (4'd0 < bank3_q_s2[359:356])) | ((|(xor_1675 & not_1673)) & (bank3_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_1687 = client[87:80] ^ bank3_q_s2[344:337];
-    wire or_1697 = ((|xor_1687) & (4'd1 < bank3_q_s2[359:356])) | ((|(xor_1687 & not_1673)) & (bank3_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_1699 = client[79:72] ^ bank3_q_s2[336:329];
-    wire or_1709 = ((|xor_1699) & (4'd2 < bank3_q_s2[359:356])) | ((|(xor_1699 & not_1673)) & (bank3_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_1711 = client[71:64] ^ bank3_q_s2[328:321];
-    wire or_1721 = ((|xor_1711) & (4'd3 < bank3_q_s2[359:356])) | ((|(xor_1711 & not_1673)) & (bank3_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_1723 = client[63:56] ^ bank3_q_s2[320:313];
-    wire or_1733 = ((|xor_1723) & (4'd4 < bank3_q_s2[359:356])) | ((|(xor_1723 & not_1673)) & (bank3_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_1735 = client[55:48] ^ bank3_q_s2[312:305];
-    wire or_1745 = ((|xor_1735) & (4'd5 < bank3_q_s2[359:356])) | ((|(xor_1735 & not_1673)) & (bank3_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_1747 = client[47:40] ^ bank3_q_s2[304:297];
-    wire or_1757 = ((|xor_1747) & (4'd6 < bank3_q_s2[359:356])) | ((|(xor_1747 & not_1673)) & (bank3_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_1759 = client[39:32] ^ bank3_q_s2[296:289];
-    wire or_1769 = ((|xor_1759) & (4'd7 < bank3_q_s2[359:356])) | ((|(xor_1759 & not_1673)) & (bank3_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_1771 = client[31:24] ^ bank3_q_s2[288:281];
-    wire or_1781 = ((|xor_1771) & (4'd8 < bank3_q_s2[359:356])) | ((|(xor_1771 & not_1673)) & (bank3_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_1783 = client[23:16] ^ bank3_q_s2[280:273];
-    wire or_1793 = ((|xor_1783) & (4'd9 < bank3_q_s2[359:356])) | ((|(xor_1783 & not_1673)) & (bank3_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_1795 = client[15:8] ^ bank3_q_s2[272:265];
-    wire or_1805 = ((|xor_1795) & (4'ha < bank3_q_s2[359:356])) | ((|(xor_1795 & not_1673)) & (bank3_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_1807 = client[7:0] ^ bank3_q_s2[264:257];
-    wire or_1817 = ((|xor_1807) & (4'hb < bank3_q_s2[359:356])) | ((|(xor_1807 & not_1673)) & (bank3_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_1818 = {
-        or_1685,
-        or_1697,
-        or_1709,
-        or_1721,
-        or_1733,
-        or_1745,
-        or_1757,
-        or_1769,
-        or_1781,
-        or_1793,
-        or_1805,
-        or_1817
+    wire [7:0] not_1679 = ~(8'hff >> bank3_q_s2[355:353]);
+    wire [7:0] xor_1681 = client[95:88] ^ bank3_q_s2[352:345];
+    wire or_1691 = ((|xor_1681) & (4'd0 < bank3_q_s2[359:356])) | ((|(xor_1681 & not_1679)) & (bank3_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_1693 = client[87:80] ^ bank3_q_s2[344:337];
+    wire or_1703 = ((|xor_1693) & (4'd1 < bank3_q_s2[359:356])) | ((|(xor_1693 & not_1679)) & (bank3_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_1705 = client[79:72] ^ bank3_q_s2[336:329];
+    wire or_1715 = ((|xor_1705) & (4'd2 < bank3_q_s2[359:356])) | ((|(xor_1705 & not_1679)) & (bank3_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_1717 = client[71:64] ^ bank3_q_s2[328:321];
+    wire or_1727 = ((|xor_1717) & (4'd3 < bank3_q_s2[359:356])) | ((|(xor_1717 & not_1679)) & (bank3_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_1729 = client[63:56] ^ bank3_q_s2[320:313];
+    wire or_1739 = ((|xor_1729) & (4'd4 < bank3_q_s2[359:356])) | ((|(xor_1729 & not_1679)) & (bank3_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_1741 = client[55:48] ^ bank3_q_s2[312:305];
+    wire or_1751 = ((|xor_1741) & (4'd5 < bank3_q_s2[359:356])) | ((|(xor_1741 & not_1679)) & (bank3_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_1753 = client[47:40] ^ bank3_q_s2[304:297];
+    wire or_1763 = ((|xor_1753) & (4'd6 < bank3_q_s2[359:356])) | ((|(xor_1753 & not_1679)) & (bank3_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_1765 = client[39:32] ^ bank3_q_s2[296:289];
+    wire or_1775 = ((|xor_1765) & (4'd7 < bank3_q_s2[359:356])) | ((|(xor_1765 & not_1679)) & (bank3_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_1777 = client[31:24] ^ bank3_q_s2[288:281];
+    wire or_1787 = ((|xor_1777) & (4'd8 < bank3_q_s2[359:356])) | ((|(xor_1777 & not_1679)) & (bank3_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_1789 = client[23:16] ^ bank3_q_s2[280:273];
+    wire or_1799 = ((|xor_1789) & (4'd9 < bank3_q_s2[359:356])) | ((|(xor_1789 & not_1679)) & (bank3_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_1801 = client[15:8] ^ bank3_q_s2[272:265];
+    wire or_1811 = ((|xor_1801) & (4'ha < bank3_q_s2[359:356])) | ((|(xor_1801 & not_1679)) & (bank3_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_1813 = client[7:0] ^ bank3_q_s2[264:257];
+    wire or_1823 = ((|xor_1813) & (4'hb < bank3_q_s2[359:356])) | ((|(xor_1813 & not_1679)) & (bank3_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_1824 = {
+        or_1691,
+        or_1703,
+        or_1715,
+        or_1727,
+        or_1739,
+        or_1751,
+        or_1763,
+        or_1775,
+        or_1787,
+        or_1799,
+        or_1811,
+        or_1823
     };
-    wire [7:0] not_1825 = ~(8'hff >> bank3_q_s2[458:456]);
-    wire [7:0] xor_1827 = server[95:88] ^ bank3_q_s2[455:448];
-    wire or_1837 = ((|xor_1827) & (4'd0 < bank3_q_s2[462:459])) | ((|(xor_1827 & not_1825)) & (bank3_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_1839 = server[87:80] ^ bank3_q_s2[447:440];
-    wire or_1849 = ((|xor_1839) & (4'd1 < bank3_q_s2[462:459])) | ((|(xor_1839 & not_1825)) & (bank3_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_1851 = server[79:72] ^ bank3_q_s2[439:432];
-    wire or_1861 = ((|xor_1851) & (4'd2 < bank3_q_s2[462:459])) | ((|(xor_1851 & not_1825)) & (bank3_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_1863 = server[71:64] ^ bank3_q_s2[431:424];
-    wire or_1873 = ((|xor_1863) & (4'd3 < bank3_q_s2[462:459])) | ((|(xor_1863 & not_1825)) & (bank3_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_1875 = server[63:56] ^ bank3_q_s2[423:416];
-    wire or_1885 = ((|xor_1875) & (4'd4 < bank3_q_s2[462:459])) | ((|(xor_1875 & not_1825)) & (bank3_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_1887 = server[55:48] ^ bank3_q_s2[415:408];
-    wire or_1897 = ((|xor_1887) & (4'd5 < bank3_q_s2[462:459])) | ((|(xor_1887 & not_1825)) & (bank3_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_1899 = server[47:40] ^ bank3_q_s2[407:400];
-    wire or_1909 = ((|xor_1899) & (4'd6 < bank3_q_s2[462:459])) | ((|(xor_1899 & not_1825)) & (bank3_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_1911 = server[39:32] ^ bank3_q_s2[399:392];
-    wire or_1921 = ((|xor_1911) & (4'd7 < bank3_q_s2[462:459])) | ((|(xor_1911 & not_1825)) & (bank3_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_1923 = server[31:24] ^ bank3_q_s2[391:384];
-    wire or_1933 = ((|xor_1923) & (4'd8 < bank3_q_s2[462:459])) | ((|(xor_1923 & not_1825)) & (bank3_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_1935 = server[23:16] ^ bank3_q_s2[383:376];
-    wire or_1945 = ((|xor_1935) & (4'd9 < bank3_q_s2[462:459])) | ((|(xor_1935 & not_1825)) & (bank3_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_1947 = server[15:8] ^ bank3_q_s2[375:368];
-    wire or_1957 = ((|xor_1947) & (4'ha < bank3_q_s2[462:459])) | ((|(xor_1947 & not_1825)) & (bank3_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_1959 = server[7:0] ^ bank3_q_s2[367:360];
-    wire or_1969 = ((|xor_1959) & (4'hb < bank3_q_s2[462:459])) | ((|(xor_1959 & not_1825)) & (bank3_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_1970 = {
-        or_1837,
-        or_1849,
-        or_1861,
-        or_1873,
-        or_1885,
-        or_1897,
-        or_1909,
-        or_1921,
-        or_1933,
-        or_1945,
-        or_1957,
-        or_1969
+    wire [7:0] not_1831 = ~(8'hff >> bank3_q_s2[458:456]);
+    wire [7:0] xor_1833 = server[95:88] ^ bank3_q_s2[455:448];
+    wire or_1843 = ((|xor_1833) & (4'd0 < bank3_q_s2[462:459])) | ((|(xor_1833 & not_1831)) & (bank3_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_1845 = server[87:80] ^ bank3_q_s2[447:440];
+    wire or_1855 = ((|xor_1845) & (4'd1 < bank3_q_s2[462:459])) | ((|(xor_1845 & not_1831)) & (bank3_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_1857 = server[79:72] ^ bank3_q_s2[439:432];
+    wire or_1867 = ((|xor_1857) & (4'd2 < bank3_q_s2[462:459])) | ((|(xor_1857 & not_1831)) & (bank3_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_1869 = server[71:64] ^ bank3_q_s2[431:424];
+    wire or_1879 = ((|xor_1869) & (4'd3 < bank3_q_s2[462:459])) | ((|(xor_1869 & not_1831)) & (bank3_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_1881 = server[63:56] ^ bank3_q_s2[423:416];
+    wire or_1891 = ((|xor_1881) & (4'd4 < bank3_q_s2[462:459])) | ((|(xor_1881 & not_1831)) & (bank3_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_1893 = server[55:48] ^ bank3_q_s2[415:408];
+    wire or_1903 = ((|xor_1893) & (4'd5 < bank3_q_s2[462:459])) | ((|(xor_1893 & not_1831)) & (bank3_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_1905 = server[47:40] ^ bank3_q_s2[407:400];
+    wire or_1915 = ((|xor_1905) & (4'd6 < bank3_q_s2[462:459])) | ((|(xor_1905 & not_1831)) & (bank3_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_1917 = server[39:32] ^ bank3_q_s2[399:392];
+    wire or_1927 = ((|xor_1917) & (4'd7 < bank3_q_s2[462:459])) | ((|(xor_1917 & not_1831)) & (bank3_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_1929 = server[31:24] ^ bank3_q_s2[391:384];
+    wire or_1939 = ((|xor_1929) & (4'd8 < bank3_q_s2[462:459])) | ((|(xor_1929 & not_1831)) & (bank3_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_1941 = server[23:16] ^ bank3_q_s2[383:376];
+    wire or_1951 = ((|xor_1941) & (4'd9 < bank3_q_s2[462:459])) | ((|(xor_1941 & not_1831)) & (bank3_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_1953 = server[15:8] ^ bank3_q_s2[375:368];
+    wire or_1963 = ((|xor_1953) & (4'ha < bank3_q_s2[462:459])) | ((|(xor_1953 & not_1831)) & (bank3_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_1965 = server[7:0] ^ bank3_q_s2[367:360];
+    wire or_1975 = ((|xor_1965) & (4'hb < bank3_q_s2[462:459])) | ((|(xor_1965 & not_1831)) & (bank3_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_1976 = {
+        or_1843,
+        or_1855,
+        or_1867,
+        or_1879,
+        or_1891,
+        or_1903,
+        or_1915,
+        or_1927,
+        or_1939,
+        or_1951,
+        or_1963,
+        or_1975
     };
     wire [254:0] bank3_q_s2_254_0 = bank3_q_s2[254:0];
-    wire mux_1996 = later ? (~(|bank3_q_s2[104:89]) & (&bank3_q_s2[120:105])) : ((bank3_q_s2[104:89] <= client_port) & (client_port <= bank3_q_s2[120:105]));
-    wire mux_2006 = later ? (~(|bank3_q_s2[136:121]) & (&bank3_q_s2[152:137])) : ((bank3_q_s2[136:121] <= port) & (port <= bank3_q_s2[152:137]));
-    wire and_2027 = ({3'd0, bank3_q_s2[182:169]} <= size) & ((&bank3_q_s2[196:183]) | (size <= {3'd0, bank3_q_s2[196:183]}));
-    wire and_2058 = ~(|((client[127:96] ^ bank3_q_s2[35:4]) & ~(32'hffffffff >> bank3_q_s2[41:36]))) & ~(|((server[127:96] ^ bank3_q_s2[73:42]) & ~(32'hffffffff >> bank3_q_s2[79:74])));
-    wire and_2061 = (bank3_q_s2[80] | (bank3_q_s2[88:81] == protocol)) & ~(|(later ? bank3_q_s2[168:161] : ((bank3_q_s2[160:153] ^ flags) & bank3_q_s2[168:161])));
-    wire and_2062 = ((bank3_q_s2[3:2] == 2'd0) | ((bank3_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank3_q_s2[198] : bank3_q_s2[197]);
-    wire and_2064 = (and_2062 & (bank3_q_s2[199] | (bank3_q_s2[209:200] == arrival))) & (epoch ? bank3_q_s2[1] : bank3_q_s2[0]);
-    wire bank3_0_holds = ((((and_2065_s3 & and_2058_s3) & and_2007_s3) & and_2061_s3) & and_2027_s3) & or_1986_s3;
-    wire mux_2101 = later ? (~(|bank3_q_s2[359:344]) & (&bank3_q_s2[375:360])) : ((bank3_q_s2[359:344] <= client_port) & (client_port <= bank3_q_s2[375:360]));
-    wire mux_2111 = later ? (~(|bank3_q_s2[391:376]) & (&bank3_q_s2[407:392])) : ((bank3_q_s2[391:376] <= port) & (port <= bank3_q_s2[407:392]));
-    wire and_2130 = ({3'd0, bank3_q_s2[437:424]} <= size) & ((&bank3_q_s2[451:438]) | (size <= {3'd0, bank3_q_s2[451:438]}));
-    wire and_2161 = ~(|((client[127:96] ^ bank3_q_s2[290:259]) & ~(32'hffffffff >> bank3_q_s2[296:291]))) & ~(|((server[127:96] ^ bank3_q_s2[328:297]) & ~(32'hffffffff >> bank3_q_s2[334:329])));
-    wire and_2164 = (bank3_q_s2[335] | (bank3_q_s2[343:336] == protocol)) & ~(|(later ? bank3_q_s2[423:416] : ((bank3_q_s2[415:408] ^ flags) & bank3_q_s2[423:416])));
-    wire and_2165 = ((bank3_q_s2[258:257] == 2'd0) | ((bank3_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank3_q_s2[453] : bank3_q_s2[452]);
-    wire and_2167 = (and_2165 & (bank3_q_s2[454] | (bank3_q_s2[464:455] == arrival))) & (epoch ? bank3_q_s2[256] : bank3_q_s2[255]);
-    wire bank3_1_holds = ((((and_2168_s3 & and_2161_s3) & and_2112_s3) & and_2164_s3) & and_2130_s3) & not_2091_s3;
-    wire and_2187 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd3);
-    wire and_2188 = cfg_write & and_2187;
+    wire not_1990 = ~(bank3_q_s2[3:2] == 2'd3);
+    wire mux_2002 = later ? (~(|bank3_q_s2[104:89]) & (&bank3_q_s2[120:105])) : ((bank3_q_s2[104:89] <= client_port) & (client_port <= bank3_q_s2[120:105]));
+    wire mux_2012 = later ? (~(|bank3_q_s2[136:121]) & (&bank3_q_s2[152:137])) : ((bank3_q_s2[136:121] <= port) & (port <= bank3_q_s2[152:137]));
+    wire and_2033 = ({3'd0, bank3_q_s2[182:169]} <= size) & ((&bank3_q_s2[196:183]) | (size <= {3'd0, bank3_q_s2[196:183]}));
+    wire and_2064 = ~(|((client[127:96] ^ bank3_q_s2[35:4]) & ~(32'hffffffff >> bank3_q_s2[41:36]))) & ~(|((server[127:96] ^ bank3_q_s2[73:42]) & ~(32'hffffffff >> bank3_q_s2[79:74])));
+    wire and_2067 = (bank3_q_s2[80] | (bank3_q_s2[88:81] == protocol)) & ~(|(later ? bank3_q_s2[168:161] : ((bank3_q_s2[160:153] ^ flags) & bank3_q_s2[168:161])));
+    wire and_2068 = ((bank3_q_s2[3:2] == 2'd0) | ((bank3_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank3_q_s2[198] : bank3_q_s2[197]);
+    wire and_2070 = (and_2068 & (bank3_q_s2[199] | (bank3_q_s2[209:200] == arrival))) & (epoch ? bank3_q_s2[1] : bank3_q_s2[0]);
+    wire bank3_0_holds = (((((and_2071_s3 & and_2064_s3) & and_2013_s3) & and_2067_s3) & and_2033_s3) & or_1991_s3) & or_1992_s3;
+    wire mux_2109 = later ? (~(|bank3_q_s2[359:344]) & (&bank3_q_s2[375:360])) : ((bank3_q_s2[359:344] <= client_port) & (client_port <= bank3_q_s2[375:360]));
+    wire mux_2119 = later ? (~(|bank3_q_s2[391:376]) & (&bank3_q_s2[407:392])) : ((bank3_q_s2[391:376] <= port) & (port <= bank3_q_s2[407:392]));
+    wire and_2138 = ({3'd0, bank3_q_s2[437:424]} <= size) & ((&bank3_q_s2[451:438]) | (size <= {3'd0, bank3_q_s2[451:438]}));
+    wire and_2169 = ~(|((client[127:96] ^ bank3_q_s2[290:259]) & ~(32'hffffffff >> bank3_q_s2[296:291]))) & ~(|((server[127:96] ^ bank3_q_s2[328:297]) & ~(32'hffffffff >> bank3_q_s2[334:329])));
+    wire and_2172 = (bank3_q_s2[335] | (bank3_q_s2[343:336] == protocol)) & ~(|(later ? bank3_q_s2[423:416] : ((bank3_q_s2[415:408] ^ flags) & bank3_q_s2[423:416])));
+    wire and_2173 = ((bank3_q_s2[258:257] == 2'd0) | ((bank3_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank3_q_s2[453] : bank3_q_s2[452]);
+    wire and_2175 = (and_2173 & (bank3_q_s2[454] | (bank3_q_s2[464:455] == arrival))) & (epoch ? bank3_q_s2[256] : bank3_q_s2[255]);
+    wire bank3_1_holds = ((((and_2176_s3 & and_2169_s3) & and_2120_s3) & and_2172_s3) & and_2138_s3) & not_2099_s3;
+    wire and_2195 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd3);
+    wire and_2196 = cfg_write & and_2195;
     wire [254:0] bank4_q_s2_509_255 = bank4_q_s2[509:255];
-    wire [7:0] not_2206 = ~(8'hff >> bank4_q_s2[355:353]);
-    wire [7:0] xor_2208 = client[95:88] ^ bank4_q_s2[352:345];
-    wire or_2218 = ((|xor_2208) & (4'd0 < bank4_q_s2[359:356])) | ((|(xor_2208 & not_2206)) & (bank4_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_2220 = client[87:80] ^ bank4_q_s2[344:337];
-    wire or_2230 = ((|xor_2220) & (4'd1 < bank4_q_s2[359:356])) | ((|(xor_2220 & not_2206)) & (bank4_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_2232 = client[79:72] ^ bank4_q_s2[336:329];
-    wire or_2242 = ((|xor_2232) & (4'd2 < bank4_q_s2[359:356])) | ((|(xor_2232 & not_2206)) & (bank4_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_2244 = client[71:64] ^ bank4_q_s2[328:321];
-    wire or_2254 = ((|xor_2244) & (4'd3 < bank4_q_s2[359:356])) | ((|(xor_2244 & not_2206)) & (bank4_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_2256 = client[63:56] ^ bank4_q_s2[320:313];
-    wire or_2266 = ((|xor_2256) & (4'd4 < bank4_q_s2[359:356])) | ((|(xor_2256 & not_2206)) & (bank4_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_2268 = client[55:48] ^ bank4_q_s2[312:305];
-    wire or_2278 = ((|xor_2268) & (4'd5 < bank4_q_s2[359:356])) | ((|(xor_2268 & not_2206)) & (bank4_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_2280 = client[47:40] ^ bank4_q_s2[304:297];
-    wire or_2290 = ((|xor_2280) & (4'd6 < bank4_q_s2[359:356])) | ((|(xor_2280 & not_2206)) & (bank4_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_2292 = client[39:32] ^ bank4_q_s2[296:289];
-    wire or_2302 = ((|xor_2292) & (4'd7 < bank4_q_s2[359:356])) | ((|(xor_2292 & not_2206)) & (bank4_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_2304 = client[31:24] ^ bank4_q_s2[288:281];
-    wire or_2314 = ((|xor_2304) & (4'd8 < bank4_q_s2[359:356])) | ((|(xor_2304 & not_2206)) & (bank4_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_2316 = client[23:16] ^ bank4_q_s2[280:273];
-    wire or_2326 = ((|xor_2316) & (4'd9 < bank4_q_s2[359:356])) | ((|(xor_2316 & not_2206)) & (bank4_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_2328 = client[15:8] ^ bank4_q_s2[272:265];
-    wire or_2338 = ((|xor_2328) & (4'ha < bank4_q_s2[359:356])) | ((|(xor_2328 & not_2206)) & (bank4_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_2340 = client[7:0] ^ bank4_q_s2[264:257];
-    wire or_2350 = ((|xor_2340) & (4'hb < bank4_q_s2[359:356])) | ((|(xor_2340 & not_2206)) & (bank4_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_2351 = {
-        or_2218,
-        or_2230,
-        or_2242,
-        or_2254,
-        or_2266,
-        or_2278,
-        or_2290,
-        or_2302,
-        or_2314,
-        or_2326,
-        or_2338,
-        or_2350
+    wire [7:0] not_2214 = ~(8'hff >> bank4_q_s2[355:353]);
+    wire [7:0] xor_2216 = client[95:88] ^ bank4_q_s2[352:345];
+    wire or_2226 = ((|xor_2216) & (4'd0 < bank4_q_s2[359:356])) | ((|(xor_2216 & not_2214)) & (bank4_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_2228 = client[87:80] ^ bank4_q_s2[344:337];
+    wire or_2238 = ((|xor_2228) & (4'd1 < bank4_q_s2[359:356])) | ((|(xor_2228 & not_2214)) & (bank4_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_2240 = client[79:72] ^ bank4_q_s2[336:329];
+    wire or_2250 = ((|xor_2240) & (4'd2 < bank4_q_s2[359:356])) | ((|(xor_2240 & not_2214)) & (bank4_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_2252 = client[71:64] ^ bank4_q_s2[328:321];
+    wire or_2262 = ((|xor_2252) & (4'd3 < bank4_q_s2[359:356])) | ((|(xor_2252 & not_2214)) & (bank4_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_2264 = client[63:56] ^ bank4_q_s2[320:313];
+    wire or_2274 = ((|xor_2264) & (4'd4 < bank4_q_s2[359:356])) | ((|(xor_2264 & not_2214)) & (bank4_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_2276 = client[55:48] ^ bank4_q_s2[312:305];
+    wire or_2286 = ((|xor_2276) & (4'd5 < bank4_q_s2[359:356])) | ((|(xor_2276 & not_2214)) & (bank4_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_2288 = client[47:40] ^ bank4_q_s2[304:297];
+    wire or_2298 = ((|xor_2288) & (4'd6 < bank4_q_s2[359:356])) | ((|(xor_2288 & not_2214)) & (bank4_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_2300 = client[39:32] ^ bank4_q_s2[296:289];
+    wire or_2310 = ((|xor_2300) & (4'd7 < bank4_q_s2[359:356])) | ((|(xor_2300 & not_2214)) & (bank4_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_2312 = client[31:24] ^ bank4_q_s2[288:281];
+    wire or_2322 = ((|xor_2312) & (4'd8 < bank4_q_s2[359:356])) | ((|(xor_2312 & not_2214)) & (bank4_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_2324 = client[23:16] ^ bank4_q_s2[280:273];
+    wire or_2334 = ((|xor_2324) & (4'd9 < bank4_q_s2[359:356])) | ((|(xor_2324 & not_2214)) & (bank4_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_2336 = client[15:8] ^ bank4_q_s2[272:265];
+    wire or_2346 = ((|xor_2336) & (4'ha < bank4_q_s2[359:356])) | ((|(xor_2336 & not_2214)) & (bank4_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_2348 = client[7:0] ^ bank4_q_s2[264:257];
+    wire or_2358 = ((|xor_2348) & (4'hb < bank4_q_s2[359:356])) | ((|(xor_2348 & not_2214)) & (bank4_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_2359 = {
+        or_2226,
+        or_2238,
+        or_2250,
+        or_2262,
+        or_2274,
+        or_2286,
+        or_2298,
+        or_2310,
+        or_2322,
+        or_2334,
+        or_2346,
+        or_2358
     };
-    wire [7:0] not_2358 = ~(8'hff >> bank4_q_s2[458:456]);
-    wire [7:0] xor_2360 = server[95:88] ^ bank4_q_s2[455:448];
-    wire or_2370 = ((|xor_2360) & (4'd0 < bank4_q_s2[462:459])) | ((|(xor_2360 & not_2358)) & (bank4_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_2372 = server[87:80] ^ bank4_q_s2[447:440];
-    wire or_2382 = ((|xor_2372) & (4'd1 < bank4_q_s2[462:459])) | ((|(xor_2372 & not_2358)) & (bank4_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_2384 = server[79:72] ^ bank4_q_s2[439:432];
-    wire or_2394 = ((|xor_2384) & (4'd2 < bank4_q_s2[462:459])) | ((|(xor_2384 & not_2358)) & (bank4_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_2396 = server[71:64] ^ bank4_q_s2[431:424];
-    wire or_2406 = ((|xor_2396) & (4'd3 < bank4_q_s2[462:459])) | ((|(xor_2396 & not_2358)) & (bank4_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_2408 = server[63:56] ^ bank4_q_s2[423:416];
-    wire or_2418 = ((|xor_2408) & (4'd4 < bank4_q_s2[462:459])) | ((|(xor_2408 & not_2358)) & (bank4_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_2420 = server[55:48] ^ bank4_q_s2[415:408];
-    wire or_2430 = ((|xor_2420) & (4'd5 < bank4_q_s2[462:459])) | ((|(xor_2420 & not_2358)) & (bank4_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_2432 = server[47:40] ^ bank4_q_s2[407:400];
-    wire or_2442 = ((|xor_2432) & (4'd6 < bank4_q_s2[462:459])) | ((|(xor_2432 & not_2358)) & (bank4_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_2444 = server[39:32] ^ bank4_q_s2[399:392];
-    wire or_2454 = ((|xor_2444) & (4'd7 < bank4_q_s2[462:459])) | ((|(xor_2444 & not_2358)) & (bank4_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_2456 = server[31:24] ^ bank4_q_s2[391:384];
-    wire or_2466 = ((|xor_2456) & (4'd8 < bank4_q_s2[462:459])) | ((|(xor_2456 & not_2358)) & (bank4_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_2468 = server[23:16] ^ bank4_q_s2[383:376];
-    wire or_2478 = ((|xor_2468) & (4'd9 < bank4_q_s2[462:459])) | ((|(xor_2468 & not_2358)) & (bank4_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_2480 = server[15:8] ^ bank4_q_s2[375:368];
-    wire or_2490 = ((|xor_2480) & (4'ha < bank4_q_s2[462:459])) | ((|(xor_2480 & not_2358)) & (bank4_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_2492 = server[7:0] ^ bank4_q_s2[367:360];
-    wire or_2502 = ((|xor_2492) & (4'hb < bank4_q_s2[462:459])) | ((|(xor_2492 & not_2358)) & (bank4_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_2503 = {
-        or_2370,
-        or_2382,
-        or_2394,
-        or_2406,
-        or_2418,
-        or_2430,
-        or_2442,
-        or_2454,
-        or_2466,
-        or_2478,
-        or_2490,
-        or_2502
+    wire [7:0] not_2366 = ~(8'hff >> bank4_q_s2[458:456]);
+    wire [7:0] xor_2368 = server[95:88] ^ bank4_q_s2[455:448];
+    wire or_2378 = ((|xor_2368) & (4'd0 < bank4_q_s2[462:459])) | ((|(xor_2368 & not_2366)) & (bank4_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_2380 = server[87:80] ^ bank4_q_s2[447:440];
+    wire or_2390 = ((|xor_2380) & (4'd1 < bank4_q_s2[462:459])) | ((|(xor_2380 & not_2366)) & (bank4_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_2392 = server[79:72] ^ bank4_q_s2[439:432];
+    wire or_2402 = ((|xor_2392) & (4'd2 < bank4_q_s2[462:459])) | ((|(xor_2392 & not_2366)) & (bank4_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_2404 = server[71:64] ^ bank4_q_s2[431:424];
+    wire or_2414 = ((|xor_2404) & (4'd3 < bank4_q_s2[462:459])) | ((|(xor_2404 & not_2366)) & (bank4_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_2416 = server[63:56] ^ bank4_q_s2[423:416];
+    wire or_2426 = ((|xor_2416) & (4'd4 < bank4_q_s2[462:459])) | ((|(xor_2416 & not_2366)) & (bank4_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_2428 = server[55:48] ^ bank4_q_s2[415:408];
+    wire or_2438 = ((|xor_2428) & (4'd5 < bank4_q_s2[462:459])) | ((|(xor_2428 & not_2366)) & (bank4_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_2440 = server[47:40] ^ bank4_q_s2[407:400];
+    wire or_2450 = ((|xor_2440) & (4'd6 < bank4_q_s2[462:459])) | ((|(xor_2440 & not_2366)) & (bank4_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_2452 = server[39:32] ^ bank4_q_s2[399:392];
+    wire or_2462 = ((|xor_2452) & (4'd7 < bank4_q_s2[462:459])) | ((|(xor_2452 & not_2366)) & (bank4_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_2464 = server[31:24] ^ bank4_q_s2[391:384];
+    wire or_2474 = ((|xor_2464) & (4'd8 < bank4_q_s2[462:459])) | ((|(xor_2464 & not_2366)) & (bank4_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_2476 = server[23:16] ^ bank4_q_s2[383:376];
+    wire or_2486 = ((|xor_2476) & (4'd9 < bank4_q_s2[462:459])) | ((|(xor_2476 & not_2366)) & (bank4_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_2488 = server[15:8] ^ bank4_q_s2[375:368];
+    wire or_2498 = ((|xor_2488) & (4'ha < bank4_q_s2[462:459])) | ((|(xor_2488 & not_2366)) & (bank4_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_2500 = server[7:0] ^ bank4_q_s2[367:360];
+    wire or_2510 = ((|xor_2500) & (4'hb < bank4_q_s2[462:459])) | ((|(xor_2500 & not_2366)) & (bank4_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_2511 = {
+        or_2378,
+        or_2390,
+        or_2402,
+        or_2414,
+        or_2426,
+        or_2438,
+        or_2450,
+        or_2462,
+        or_2474,
+        or_2486,
+        or_2498,
+        or_2510
     };
     wire [254:0] bank4_q_s2_254_0 = bank4_q_s2[254:0];
-    wire mux_2529 = later ? (~(|bank4_q_s2[104:89]) & (&bank4_q_s2[120:105])) : ((bank4_q_s2[104:89] <= client_port) & (client_port <= bank4_q_s2[120:105]));
-    wire mux_2539 = later ? (~(|bank4_q_s2[136:121]) & (&bank4_q_s2[152:137])) : ((bank4_q_s2[136:121] <= port) & (port <= bank4_q_s2[152:137]));
-    wire and_2560 = ({3'd0, bank4_q_s2[182:169]} <= size) & ((&bank4_q_s2[196:183]) | (size <= {3'd0, bank4_q_s2[196:183]}));
-    wire and_2591 = ~(|((client[127:96] ^ bank4_q_s2[35:4]) & ~(32'hffffffff >> bank4_q_s2[41:36]))) & ~(|((server[127:96] ^ bank4_q_s2[73:42]) & ~(32'hffffffff >> bank4_q_s2[79:74])));
-    wire and_2594 = (bank4_q_s2[80] | (bank4_q_s2[88:81] == protocol)) & ~(|(later ? bank4_q_s2[168:161] : ((bank4_q_s2[160:153] ^ flags) & bank4_q_s2[168:161])));
-    wire and_2595 = ((bank4_q_s2[3:2] == 2'd0) | ((bank4_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank4_q_s2[198] : bank4_q_s2[197]);
-    wire and_2597 = (and_2595 & (bank4_q_s2[199] | (bank4_q_s2[209:200] == arrival))) & (epoch ? bank4_q_s2[1] : bank4_q_s2[0]);
-    wire bank4_0_holds = ((((and_2598_s3 & and_2591_s3) & and_2540_s3) & and_2594_s3) & and_2560_s3) & or_2519_s3;
-    wire mux_2634 = later ? (~(|bank4_q_s2[359:344]) & (&bank4_q_s2[375:360])) : ((bank4_q_s2[359:344] <= client_port) & (client_port <= bank4_q_s2[375:360]));
-    wire mux_2644 = later ? (~(|bank4_q_s2[391:376]) & (&bank4_q_s2[407:392])) : ((bank4_q_s2[391:376] <= port) & (port <= bank4_q_s2[407:392]));
-    wire and_2663 = ({3'd0, bank4_q_s2[437:424]} <= size) & ((&bank4_q_s2[451:438]) | (size <= {3'd0, bank4_q_s2[451:438]}));
-    wire and_2694 = ~(|((client[127:96] ^ bank4_q_s2[290:259]) & ~(32'hffffffff >> bank4_q_s2[296:291]))) & ~(|((server[127:96] ^ bank4_q_s2[328:297]) & ~(32'hffffffff >> bank4_q_s2[334:329])));
-    wire and_2697 = (bank4_q_s2[335] | (bank4_q_s2[343:336] == protocol)) & ~(|(later ? bank4_q_s2[423:416] : ((bank4_q_s2[415:408] ^ flags) & bank4_q_s2[423:416])));
-    wire and_2698 = ((bank4_q_s2[258:257] == 2'd0) | ((bank4_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank4_q_s2[453] : bank4_q_s2[452]);
-    wire and_2700 = (and_2698 & (bank4_q_s2[454] | (bank4_q_s2[464:455] == arrival))) & (epoch ? bank4_q_s2[256] : bank4_q_s2[255]);
-    wire bank4_1_holds = ((((and_2701_s3 & and_2694_s3) & and_2645_s3) & and_2697_s3) & and_2663_s3) & not_2624_s3;
-    wire and_2720 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd4);
-    wire and_2721 = cfg_write & and_2720;
+    wire not_2525 = ~(bank4_q_s2[3:2] == 2'd3);
+    wire mux_2537 = later ? (~(|bank4_q_s2[104:89]) & (&bank4_q_s2[120:105])) : ((bank4_q_s2[104:89] <= client_port) & (client_port <= bank4_q_s2[120:105]));
+    wire mux_2547 = later ? (~(|bank4_q_s2[136:121]) & (&bank4_q_s2[152:137])) : ((bank4_q_s2[136:121] <= port) & (port <= bank4_q_s2[152:137]));
+    wire and_2568 = ({3'd0, bank4_q_s2[182:169]} <= size) & ((&bank4_q_s2[196:183]) | (size <= {3'd0, bank4_q_s2[196:183]}));
+    wire and_2599 = ~(|((client[127:96] ^ bank4_q_s2[35:4]) & ~(32'hffffffff >> bank4_q_s2[41:36]))) & ~(|((server[127:96] ^ bank4_q_s2[73:42]) & ~(32'hffffffff >> bank4_q_s2[79:74])));
+    wire and_2602 = (bank4_q_s2[80] | (bank4_q_s2[88:81] == protocol)) & ~(|(later ? bank4_q_s2[168:161] : ((bank4_q_s2[160:153] ^ flags) & bank4_q_s2[168:161])));
+    wire and_2603 = ((bank4_q_s2[3:2] == 2'd0) | ((bank4_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank4_q_s2[198] : bank4_q_s2[197]);
+    wire and_2605 = (and_2603 & (bank4_q_s2[199] | (bank4_q_s2[209:200] == arrival))) & (epoch ? bank4_q_s2[1] : bank4_q_s2[0]);
+    wire bank4_0_holds = (((((and_2606_s3 & and_2599_s3) & and_2548_s3) & and_2602_s3) & and_2568_s3) & or_2526_s3) & or_2527_s3;
+    wire mux_2644 = later ? (~(|bank4_q_s2[359:344]) & (&bank4_q_s2[375:360])) : ((bank4_q_s2[359:344] <= client_port) & (client_port <= bank4_q_s2[375:360]));
+    wire mux_2654 = later ? (~(|bank4_q_s2[391:376]) & (&bank4_q_s2[407:392])) : ((bank4_q_s2[391:376] <= port) & (port <= bank4_q_s2[407:392]));
+    wire and_2673 = ({3'd0, bank4_q_s2[437:424]} <= size) & ((&bank4_q_s2[451:438]) | (size <= {3'd0, bank4_q_s2[451:438]}));
+    wire and_2704 = ~(|((client[127:96] ^ bank4_q_s2[290:259]) & ~(32'hffffffff >> bank4_q_s2[296:291]))) & ~(|((server[127:96] ^ bank4_q_s2[328:297]) & ~(32'hffffffff >> bank4_q_s2[334:329])));
+    wire and_2707 = (bank4_q_s2[335] | (bank4_q_s2[343:336] == protocol)) & ~(|(later ? bank4_q_s2[423:416] : ((bank4_q_s2[415:408] ^ flags) & bank4_q_s2[423:416])));
+    wire and_2708 = ((bank4_q_s2[258:257] == 2'd0) | ((bank4_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank4_q_s2[453] : bank4_q_s2[452]);
+    wire and_2710 = (and_2708 & (bank4_q_s2[454] | (bank4_q_s2[464:455] == arrival))) & (epoch ? bank4_q_s2[256] : bank4_q_s2[255]);
+    wire bank4_1_holds = ((((and_2711_s3 & and_2704_s3) & and_2655_s3) & and_2707_s3) & and_2673_s3) & not_2634_s3;
+    wire and_2730 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd4);
+    wire and_2731 = cfg_write & and_2730;
     wire [254:0] bank5_q_s2_509_255 = bank5_q_s2[509:255];
-    wire [7:0] not_2739 = ~(8'hff >> bank5_q_s2[355:353]);
-    wire [7:0] xor_2741 = client[95:88] ^ bank5_q_s2[352:345];
-    wire or_2751 = ((|xor_2741) & (4'd0 < bank5_q_s2[359:356])) | ((|(xor_2741 & not_2739)) & (bank5_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_2753 = client[87:80] ^ bank5_q_s2[344:337];
-    wire or_2763 = ((|xor_2753) & (4'd1 < bank5_q_s2[359:356])) | ((|(xor_2753 & not_2739)) & (bank5_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_2765 = client[79:72] ^ bank5_q_s2[336:329];
-    wire or_2775 = ((|xor_2765) & (4'd2 < bank5_q_s2[359:356])) | ((|(xor_2765 & not_2739)) & (bank5_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_2777 = client[71:64] ^ bank5_q_s2[328:321];
-    wire or_2787 = ((|xor_2777) & (4'd3 < bank5_q_s2[359:356])) | ((|(xor_2777 & not_2739)) & (bank5_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_2789 = client[63:56] ^ bank5_q_s2[320:313];
-    wire or_2799 = ((|xor_2789) & (4'd4 < bank5_q_s2[359:356])) | ((|(xor_2789 & not_2739)) & (bank5_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_2801 = client[55:48] ^ bank5_q_s2[312:305];
-    wire or_2811 = ((|xor_2801) & (4'd5 < bank5_q_s2[359:356])) | ((|(xor_2801 & not_2739)) & (bank5_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_2813 = client[47:40] ^ bank5_q_s2[304:297];
-    wire or_2823 = ((|xor_2813) & (4'd6 < bank5_q_s2[359:356])) | ((|(xor_2813 & not_2739)) & (bank5_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_2825 = client[39:32] ^ bank5_q_s2[296:289];
-    wire or_2835 = ((|xor_2825) & (4'd7 < bank5_q_s2[359:356])) | ((|(xor_2825 & not_2739)) & (bank5_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_2837 = client[31:24] ^ bank5_q_s2[288:281];
-    wire or_2847 = ((|xor_2837) & (4'd8 < bank5_q_s2[359:356])) | ((|(xor_2837 & not_2739)) & (bank5_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_2849 = client[23:16] ^ bank5_q_s2[280:273];
-    wire or_2859 = ((|xor_2849) & (4'd9 < bank5_q_s2[359:356])) | ((|(xor_2849 & not_2739)) & (bank5_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_2861 = client[15:8] ^ bank5_q_s2[272:265];
-    wire or_2871 = ((|xor_2861) & (4'ha < bank5_q_s2[359:356])) | ((|(xor_2861 & not_2739)) & (bank5_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_2873 = client[7:0] ^ bank5_q_s2[264:257];
-    wire or_2883 = ((|xor_2873) & (4'hb < bank5_q_s2[359:356])) | ((|(xor_2873 & not_2739)) & (bank5_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_2884 = {
-        or_2751,
-        or_2763,
-        or_2775,
-        or_2787,
-        or_2799,
-        or_2811,
-        or_2823,
-        or_2835,
-        or_2847,
-        or_2859,
-        or_2871,
-        or_2883
+    wire [7:0] not_2749 = ~(8'hff >> bank5_q_s2[355:353]);
+    wire [7:0] xor_2751 = client[95:88] ^ bank5_q_s2[352:345];
+    wire or_2761 = ((|xor_2751) & (4'd0 < bank5_q_s2[359:356])) | ((|(xor_2751 & not_2749)) & (bank5_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_2763 = client[87:80] ^ bank5_q_s2[344:337];
+    wire or_2773 = ((|xor_2763) & (4'd1 < bank5_q_s2[359:356])) | ((|(xor_2763 & not_2749)) & (bank5_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_2775 = client[79:72] ^ bank5_q_s2[336:329];
+    wire or_2785 = ((|xor_2775) & (4'd2 < bank5_q_s2[359:356])) | ((|(xor_2775 & not_2749)) & (bank5_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_2787 = client[71:64] ^ bank5_q_s2[328:321];
+    wire or_2797 = ((|xor_2787) & (4'd3 < bank5_q_s2[359:356])) | ((|(xor_2787 & not_2749)) & (bank5_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_2799 = client[63:56] ^ bank5_q_s2[320:313];
+    wire or_2809 = ((|xor_2799) & (4'd4 < bank5_q_s2[359:356])) | ((|(xor_2799 & not_2749)) & (bank5_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_2811 = client[55:48] ^ bank5_q_s2[312:305];
+    wire or_2821 = ((|xor_2811) & (4'd5 < bank5_q_s2[359:356])) | ((|(xor_2811 & not_2749)) & (bank5_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_2823 = client[47:40] ^ bank5_q_s2[304:297];
+    wire or_2833 = ((|xor_2823) & (4'd6 < bank5_q_s2[359:356])) | ((|(xor_2823 & not_2749)) & (bank5_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_2835 = client[39:32] ^ bank5_q_s2[296:289];
+    wire or_2845 = ((|xor_2835) & (4'd7 < bank5_q_s2[359:356])) | ((|(xor_2835 & not_2749)) & (bank5_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_2847 = client[31:24] ^ bank5_q_s2[288:281];
+    wire or_2857 = ((|xor_2847) & (4'd8 < bank5_q_s2[359:356])) | ((|(xor_2847 & not_2749)) & (bank5_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_2859 = client[23:16] ^ bank5_q_s2[280:273];
+    wire or_2869 = ((|xor_2859) & (4'd9 < bank5_q_s2[359:356])) | ((|(xor_2859 & not_2749)) & (bank5_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_2871 = client[15:8] ^ bank5_q_s2[272:265];
+    wire or_2881 = ((|xor_2871) & (4'ha < bank5_q_s2[359:356])) | ((|(xor_2871 & not_2749)) & (bank5_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_2883 = client[7:0] ^ bank5_q_s2[264:257];
+    wire or_2893 = ((|xor_2883) & (4'hb < bank5_q_s2[359:356])) | ((|(xor_2883 & not_2749)) & (bank5_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_2894 = {
+        or_2761,
+        or_2773,
+        or_2785,
+        or_2797,
+        or_2809,
+        or_2821,
+        or_2833,
+        or_2845,
+        or_2857,
+        or_2869,
+        or_2881,
+        or_2893
     };
-    wire [7:0] not_2891 = ~(8'hff >> bank5_q_s2[458:456]);
-    wire [7:0] xor_2893 = server[95:88] ^ bank5_q_s2[455:448];
-    wire or_2903 = ((|xor_2893) & (4'd0 < bank5_q_s2[462:459])) | ((|(xor_2893 & not_2891)) & (bank5_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_2905 = server[87:80] ^ bank5_q_s2[447:440];
-    wire or_2915 = ((|xor_2905) & (4'd1 < bank5_q_s2[462:459])) | ((|(xor_2905 & not_2891)) & (bank5_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_2917 = server[79:72] ^ bank5_q_s2[439:432];
-    wire or_2927 = ((|xor_2917) & (4'd2 < bank5_q_s2[462:459])) | ((|(xor_2917 & not_2891)) & (bank5_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_2929 = server[71:64] ^ bank5_q_s2[431:424];
-    wire or_2939 = ((|xor_2929) & (4'd3 < bank5_q_s2[462:459])) | ((|(xor_2929 & not_2891)) & (bank5_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_2941 = server[63:56] ^ bank5_q_s2[423:416];
-    wire or_2951 = ((|xor_2941) & (4'd4 < bank5_q_s2[462:459])) | ((|(xor_2941 & not_2891)) & (bank5_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_2953 = server[55:48] ^ bank5_q_s2[415:408];
-    wire or_2963 = ((|xor_2953) & (4'd5 < bank5_q_s2[462:459])) | ((|(xor_2953 & not_2891)) & (bank5_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_2965 = server[47:40] ^ bank5_q_s2[407:400];
-    wire or_2975 = ((|xor_2965) & (4'd6 < bank5_q_s2[462:459])) | ((|(xor_2965 & not_2891)) & (bank5_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_2977 = server[39:32] ^ bank5_q_s2[399:392];
-    wire or_2987 = ((|xor_2977) & (4'd7 < bank5_q_s2[462:459])) | ((|(xor_2977 & not_2891)) & (bank5_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_2989 = server[31:24] ^ bank5_q_s2[391:384];
-    wire or_2999 = ((|xor_2989) & (4'd8 < bank5_q_s2[462:459])) | ((|(xor_2989 & not_2891)) & (bank5_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_3001 = server[23:16] ^ bank5_q_s2[383:376];
-    wire or_3011 = ((|xor_3001) & (4'd9 < bank5_q_s2[462:459])) | ((|(xor_3001 & not_2891)) & (bank5_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_3013 = server[15:8] ^ bank5_q_s2[375:368];
-    wire or_3023 = ((|xor_3013) & (4'ha < bank5_q_s2[462:459])) | ((|(xor_3013 & not_2891)) & (bank5_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_3025 = server[7:0] ^ bank5_q_s2[367:360];
-    wire or_3035 = ((|xor_3025) & (4'hb < bank5_q_s2[462:459])) | ((|(xor_3025 & not_2891)) & (bank5_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_3036 = {
-        or_2903,
-        or_2915,
-        or_2927,
-        or_2939,
-        or_2951,
-        or_2963,
-        or_2975,
-        or_2987,
-        or_2999,
-        or_3011,
-        or_3023,
-        or_3035
+    wire [7:0] not_2901 = ~(8'hff >> bank5_q_s2[458:456]);
+    wire [7:0] xor_2903 = server[95:88] ^ bank5_q_s2[455:448];
+    wire or_2913 = ((|xor_2903) & (4'd0 < bank5_q_s2[462:459])) | ((|(xor_2903 & not_2901)) & (bank5_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_2915 = server[87:80] ^ bank5_q_s2[447:440];
+    wire or_2925 = ((|xor_2915) & (4'd1 < bank5_q_s2[462:459])) | ((|(xor_2915 & not_2901)) & (bank5_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_2927 = server[79:72] ^ bank5_q_s2[439:432];
+    wire or_2937 = ((|xor_2927) & (4'd2 < bank5_q_s2[462:459])) | ((|(xor_2927 & not_2901)) & (bank5_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_2939 = server[71:64] ^ bank5_q_s2[431:424];
+    wire or_2949 = ((|xor_2939) & (4'd3 < bank5_q_s2[462:459])) | ((|(xor_2939 & not_2901)) & (bank5_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_2951 = server[63:56] ^ bank5_q_s2[423:416];
+    wire or_2961 = ((|xor_2951) & (4'd4 < bank5_q_s2[462:459])) | ((|(xor_2951 & not_2901)) & (bank5_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_2963 = server[55:48] ^ bank5_q_s2[415:408];
+    wire or_2973 = ((|xor_2963) & (4'd5 < bank5_q_s2[462:459])) | ((|(xor_2963 & not_2901)) & (bank5_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_2975 = server[47:40] ^ bank5_q_s2[407:400];
+    wire or_2985 = ((|xor_2975) & (4'd6 < bank5_q_s2[462:459])) | ((|(xor_2975 & not_2901)) & (bank5_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_2987 = server[39:32] ^ bank5_q_s2[399:392];
+    wire or_2997 = ((|xor_2987) & (4'd7 < bank5_q_s2[462:459])) | ((|(xor_2987 & not_2901)) & (bank5_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_2999 = server[31:24] ^ bank5_q_s2[391:384];
+    wire or_3009 = ((|xor_2999) & (4'd8 < bank5_q_s2[462:459])) | ((|(xor_2999 & not_2901)) & (bank5_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_3011 = server[23:16] ^ bank5_q_s2[383:376];
+    wire or_3021 = ((|xor_3011) & (4'd9 < bank5_q_s2[462:459])) | ((|(xor_3011 & not_2901)) & (bank5_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_3023 = server[15:8] ^ bank5_q_s2[375:368];
+    wire or_3033 = ((|xor_3023) & (4'ha < bank5_q_s2[462:459])) | ((|(xor_3023 & not_2901)) & (bank5_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_3035 = server[7:0] ^ bank5_q_s2[367:360];
+    wire or_3045 = ((|xor_3035) & (4'hb < bank5_q_s2[462:459])) | ((|(xor_3035 & not_2901)) & (bank5_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_3046 = {
+        or_2913,
+        or_2925,
+        or_2937,
+        or_2949,
+        or_2961,
+        or_2973,
+        or_2985,
+        or_2997,
+        or_3009,
+        or_3021,
+        or_3033,
+        or_3045
     };
     wire [254:0] bank5_q_s2_254_0 = bank5_q_s2[254:0];
-    wire mux_3062 = later ? (~(|bank5_q_s2[104:89]) & (&bank5_q_s2[120:105])) : ((bank5_q_s2[104:89] <= client_port) & (client_port <= bank5_q_s2[120:105]));
-    wire mux_3072 = later ? (~(|bank5_q_s2[136:121]) & (&bank5_q_s2[152:137])) : ((bank5_q_s2[136:121] <= port) & (port <= bank5_q_s2[152:137]));
-    wire and_3093 = ({3'd0, bank5_q_s2[182:169]} <= size) & ((&bank5_q_s2[196:183]) | (size <= {3'd0, bank5_q_s2[196:183]}));
-    wire and_3124 = ~(|((client[127:96] ^ bank5_q_s2[35:4]) & ~(32'hffffffff >> bank5_q_s2[41:36]))) & ~(|((server[127:96] ^ bank5_q_s2[73:42]) & ~(32'hffffffff >> bank5_q_s2[79:74])));
-    wire and_3127 = (bank5_q_s2[80] | (bank5_q_s2[88:81] == protocol)) & ~(|(later ? bank5_q_s2[168:161] : ((bank5_q_s2[160:153] ^ flags) & bank5_q_s2[168:161])));
-    wire and_3128 = ((bank5_q_s2[3:2] == 2'd0) | ((bank5_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank5_q_s2[198] : bank5_q_s2[197]);
-    wire and_3130 = (and_3128 & (bank5_q_s2[199] | (bank5_q_s2[209:200] == arrival))) & (epoch ? bank5_q_s2[1] : bank5_q_s2[0]);
-    wire bank5_0_holds = ((((and_3131_s3 & and_3124_s3) & and_3073_s3) & and_3127_s3) & and_3093_s3) & or_3052_s3;
-    wire mux_3167 = later ? (~(|bank5_q_s2[359:344]) & (&bank5_q_s2[375:360])) : ((bank5_q_s2[359:344] <= client_port) & (client_port <= bank5_q_s2[375:360]));
-    wire mux_3177 = later ? (~(|bank5_q_s2[391:376]) & (&bank5_q_s2[407:392])) : ((bank5_q_s2[391:376] <= port) & (port <= bank5_q_s2[407:392]));
-    wire and_3196 = ({3'd0, bank5_q_s2[437:424]} <= size) & ((&bank5_q_s2[451:438]) | (size <= {3'd0, bank5_q_s2[451:438]}));
-    wire and_3227 = ~(|((client[127:96] ^ bank5_q_s2[290:259]) & ~(32'hffffffff >> bank5_q_s2[296:291]))) & ~(|((server[127:96] ^ bank5_q_s2[328:297]) & ~(32'hffffffff >> bank5_q_s2[334:329])));
-    wire and_3230 = (bank5_q_s2[335] | (bank5_q_s2[343:336] == protocol)) & ~(|(later ? bank5_q_s2[423:416] : ((bank5_q_s2[415:408] ^ flags) & bank5_q_s2[423:416])));
-    wire and_3231 = ((bank5_q_s2[258:257] == 2'd0) | ((bank5_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank5_q_s2[453] : bank5_q_s2[452]);
-    wire and_3233 = (and_3231 & (bank5_q_s2[454] | (bank5_q_s2[464:455] == arrival))) & (epoch ? bank5_q_s2[256] : bank5_q_s2[255]);
-    wire bank5_1_holds = ((((and_3234_s3 & and_3227_s3) & and_3178_s3) & and_3230_s3) & and_3196_s3) & not_3157_s3;
-    wire and_3253 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd5);
-    wire and_3254 = cfg_write & and_3253;
+    wire not_3060 = ~(bank5_q_s2[3:2] == 2'd3);
+    wire mux_3072 = later ? (~(|bank5_q_s2[104:89]) & (&bank5_q_s2[120:105])) : ((bank5_q_s2[104:89] <= client_port) & (client_port <= bank5_q_s2[120:105]));
+    wire mux_3082 = later ? (~(|bank5_q_s2[136:121]) & (&bank5_q_s2[152:137])) : ((bank5_q_s2[136:121] <= port) & (port <= bank5_q_s2[152:137]));
+    wire and_3103 = ({3'd0, bank5_q_s2[182:169]} <= size) & ((&bank5_q_s2[196:183]) | (size <= {3'd0, bank5_q_s2[196:183]}));
+    wire and_3134 = ~(|((client[127:96] ^ bank5_q_s2[35:4]) & ~(32'hffffffff >> bank5_q_s2[41:36]))) & ~(|((server[127:96] ^ bank5_q_s2[73:42]) & ~(32'hffffffff >> bank5_q_s2[79:74])));
+    wire and_3137 = (bank5_q_s2[80] | (bank5_q_s2[88:81] == protocol)) & ~(|(later ? bank5_q_s2[168:161] : ((bank5_q_s2[160:153] ^ flags) & bank5_q_s2[168:161])));
+    wire and_3138 = ((bank5_q_s2[3:2] == 2'd0) | ((bank5_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank5_q_s2[198] : bank5_q_s2[197]);
+    wire and_3140 = (and_3138 & (bank5_q_s2[199] | (bank5_q_s2[209:200] == arrival))) & (epoch ? bank5_q_s2[1] : bank5_q_s2[0]);
+    wire bank5_0_holds = (((((and_3141_s3 & and_3134_s3) & and_3083_s3) & and_3137_s3) & and_3103_s3) & or_3061_s3) & or_3062_s3;
+    wire mux_3179 = later ? (~(|bank5_q_s2[359:344]) & (&bank5_q_s2[375:360])) : ((bank5_q_s2[359:344] <= client_port) & (client_port <= bank5_q_s2[375:360]));
+    wire mux_3189 = later ? (~(|bank5_q_s2[391:376]) & (&bank5_q_s2[407:392])) : ((bank5_q_s2[391:376] <= port) & (port <= bank5_q_s2[407:392]));
+    wire and_3208 = ({3'd0, bank5_q_s2[437:424]} <= size) & ((&bank5_q_s2[451:438]) | (size <= {3'd0, bank5_q_s2[451:438]}));
+    wire and_3239 = ~(|((client[127:96] ^ bank5_q_s2[290:259]) & ~(32'hffffffff >> bank5_q_s2[296:291]))) & ~(|((server[127:96] ^ bank5_q_s2[328:297]) & ~(32'hffffffff >> bank5_q_s2[334:329])));
+    wire and_3242 = (bank5_q_s2[335] | (bank5_q_s2[343:336] == protocol)) & ~(|(later ? bank5_q_s2[423:416] : ((bank5_q_s2[415:408] ^ flags) & bank5_q_s2[423:416])));
+    wire and_3243 = ((bank5_q_s2[258:257] == 2'd0) | ((bank5_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank5_q_s2[453] : bank5_q_s2[452]);
+    wire and_3245 = (and_3243 & (bank5_q_s2[454] | (bank5_q_s2[464:455] == arrival))) & (epoch ? bank5_q_s2[256] : bank5_q_s2[255]);
+    wire bank5_1_holds = ((((and_3246_s3 & and_3239_s3) & and_3190_s3) & and_3242_s3) & and_3208_s3) & not_3169_s3;
+    wire and_3265 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd5);
+    wire and_3266 = cfg_write & and_3265;
     wire [254:0] bank6_q_s2_509_255 = bank6_q_s2[509:255];
-    wire [7:0] not_3272 = ~(8'hff >> bank6_q_s2[355:353]);
-    wire [7:0] xor_3274 = client[95:88] ^ bank6_q_s2[352:345];
-    wire or_3284 = ((|xor_3274) & (4'd0 < bank6_q_s2[359:356])) | ((|(xor_3274 & not_3272)) & (bank6_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_3286 = client[87:80] ^ bank6_q_s2[344:337];
-    wire or_3296 = ((|xor_3286) & (4'd1 < bank6_q_s2[359:356])) | ((|(xor_3286 & not_3272)) & (bank6_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_3298 = client[79:72] ^ bank6_q_s2[336:329];
-    wire or_3308 = ((|xor_3298) & (4'd2 < bank6_q_s2[359:356])) | ((|(xor_3298 & not_3272)) & (bank6_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_3310 = client[71:64] ^ bank6_q_s2[328:321];
-    wire or_3320 = ((|xor_3310) & (4'd3 < bank6_q_s2[359:356])) | ((|(xor_3310 & not_3272)) & (bank6_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_3322 = client[63:56] ^ bank6_q_s2[320:313];
-    wire or_3332 = ((|xor_3322) & (4'd4 < bank6_q_s2[359:356])) | ((|(xor_3322 & not_3272)) & (bank6_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_3334 = client[55:48] ^ bank6_q_s2[312:305];
-    wire or_3344 = ((|xor_3334) & (4'd5 < bank6_q_s2[359:356])) | ((|(xor_3334 & not_3272)) & (bank6_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_3346 = client[47:40] ^ bank6_q_s2[304:297];
-    wire or_3356 = ((|xor_3346) & (4'd6 < bank6_q_s2[359:356])) | ((|(xor_3346 & not_3272)) & (bank6_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_3358 = client[39:32] ^ bank6_q_s2[296:289];
-    wire or_3368 = ((|xor_3358) & (4'd7 < bank6_q_s2[359:356])) | ((|(xor_3358 & not_3272)) & (bank6_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_3370 = client[31:24] ^ bank6_q_s2[288:281];
-    wire or_3380 = ((|xor_3370) & (4'd8 < bank6_q_s2[359:356])) | ((|(xor_3370 & not_3272)) & (bank6_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_3382 = client[23:16] ^ bank6_q_s2[280:273];
-    wire or_3392 = ((|xor_3382) & (4'd9 < bank6_q_s2[359:356])) | ((|(xor_3382 & not_3272)) & (bank6_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_3394 = client[15:8] ^ bank6_q_s2[272:265];
-    wire or_3404 = ((|xor_3394) & (4'ha < bank6_q_s2[359:356])) | ((|(xor_3394 & not_3272)) & (bank6_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_3406 = client[7:0] ^ bank6_q_s2[264:257];
-    wire or_3416 = ((|xor_3406) & (4'hb < bank6_q_s2[359:356])) | ((|(xor_3406 & not_3272)) & (bank6_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_3417 = {
-        or_3284,
+    wire [7:0] not_3284 = ~(8'hff >> bank6_q_s2[355:353]);
+    wire [7:0] xor_3286 = client[95:88] ^ bank6_q_s2[352:345];
+    wire or_3296 = ((|xor_3286) & (4'd0 < bank6_q_s2[359:356])) | ((|(xor_3286 & not_3284)) & (bank6_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_3298 = client[87:80] ^ bank6_q_s2[344:337];
+    wire or_3308 = ((|xor_3298) & (4'd1 < bank6_q_s2[359:356])) | ((|(xor_3298 & not_3284)) & (bank6_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_3310 = client[79:72] ^ bank6_q_s2[336:329];
+    wire or_3320 = ((|xor_3310) & (4'd2 < bank6_q_s2[359:356])) | ((|(xor_3310 & not_3284)) & (bank6_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_3322 = client[71:64] ^ bank6_q_s2[328:321];
+    wire or_3332 = ((|xor_3322) & (4'd3 < bank6_q_s2[359:356])) | ((|(xor_3322 & not_3284)) & (bank6_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_3334 = client[63:56] ^ bank6_q_s2[320:313];
+    wire or_3344 = ((|xor_3334) & (4'd4 < bank6_q_s2[359:356])) | ((|(xor_3334 & not_3284)) & (bank6_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_3346 = client[55:48] ^ bank6_q_s2[312:305];
+    wire or_3356 = ((|xor_3346) & (4'd5 < bank6_q_s2[359:356])) | ((|(xor_3346 & not_3284)) & (bank6_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_3358 = client[47:40] ^ bank6_q_s2[304:297];
+    wire or_3368 = ((|xor_3358) & (4'd6 < bank6_q_s2[359:356])) | ((|(xor_3358 & not_3284)) & (bank6_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_3370 = client[39:32] ^ bank6_q_s2[296:289];
+    wire or_3380 = ((|xor_3370) & (4'd7 < bank6_q_s2[359:356])) | ((|(xor_3370 & not_3284)) & (bank6_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_3382 = client[31:24] ^ bank6_q_s2[288:281];
+    wire or_3392 = ((|xor_3382) & (4'd8 < bank6_q_s2[359:356])) | ((|(xor_3382 & not_3284)) & (bank6_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_3394 = client[23:16] ^ bank6_q_s2[280:273];
+    wire or_3404 = ((|xor_3394) & (4'd9 < bank6_q_s2[359:356])) | ((|(xor_3394 & not_3284)) & (bank6_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_3406 = client[15:8] ^ bank6_q_s2[272:265];
+    wire or_3416 = ((|xor_3406) & (4'ha < bank6_q_s2[359:356])) | ((|(xor_3406 & not_3284)) & (bank6_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_3418 = client[7:0] ^ bank6_q_s2[264:257];
+    wire or_3428 = ((|xor_3418) & (4'hb < bank6_q_s2[359:356])) | ((|(xor_3418 & not_3284)) & (bank6_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_3429 = {
         or_3296,
         or_3308,
         or_3320,
@@ -1580,35 +1613,35 @@ module table_rule (
         or_3380,
         or_3392,
         or_3404,
-        or_3416
+        or_3416,
+        or_3428
     };
-    wire [7:0] not_3424 = ~(8'hff >> bank6_q_s2[458:456]);
-    wire [7:0] xor_3426 = server[95:88] ^ bank6_q_s2[455:448];
-    wire or_3436 = ((|xor_3426) & (4'd0 < bank6_q_s2[462:459])) | ((|(xor_3426 & not_3424)) & (bank6_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_3438 = server[87:80] ^ bank6_q_s2[447:440];
-    wire or_3448 = ((|xor_3438) & (4'd1 < bank6_q_s2[462:459])) | ((|(xor_3438 & not_3424)) & (bank6_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_3450 = server[79:72] ^ bank6_q_s2[439:432];
-    wire or_3460 = ((|xor_3450) & (4'd2 < bank6_q_s2[462:459])) | ((|(xor_3450 & not_3424)) & (bank6_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_3462 = server[71:64] ^ bank6_q_s2[431:424];
-    wire or_3472 = ((|xor_3462) & (4'd3 < bank6_q_s2[462:459])) | ((|(xor_3462 & not_3424)) & (bank6_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_3474 = server[63:56] ^ bank6_q_s2[423:416];
-    wire or_3484 = ((|xor_3474) & (4'd4 < bank6_q_s2[462:459])) | ((|(xor_3474 & not_3424)) & (bank6_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_3486 = server[55:48] ^ bank6_q_s2[415:408];
-    wire or_3496 = ((|xor_3486) & (4'd5 < bank6_q_s2[462:459])) | ((|(xor_3486 & not_3424)) & (bank6_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_3498 = server[47:40] ^ bank6_q_s2[407:400];
-    wire or_3508 = ((|xor_3498) & (4'd6 < bank6_q_s2[462:459])) | ((|(xor_3498 & not_3424)) & (bank6_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_3510 = server[39:32] ^ bank6_q_s2[399:392];
-    wire or_3520 = ((|xor_3510) & (4'd7 < bank6_q_s2[462:459])) | ((|(xor_3510 & not_3424)) & (bank6_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_3522 = server[31:24] ^ bank6_q_s2[391:384];
-    wire or_3532 = ((|xor_3522) & (4'd8 < bank6_q_s2[462:459])) | ((|(xor_3522 & not_3424)) & (bank6_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_3534 = server[23:16] ^ bank6_q_s2[383:376];
-    wire or_3544 = ((|xor_3534) & (4'd9 < bank6_q_s2[462:459])) | ((|(xor_3534 & not_3424)) & (bank6_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_3546 = server[15:8] ^ bank6_q_s2[375:368];
-    wire or_3556 = ((|xor_3546) & (4'ha < bank6_q_s2[462:459])) | ((|(xor_3546 & not_3424)) & (bank6_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_3558 = server[7:0] ^ bank6_q_s2[367:360];
-    wire or_3568 = ((|xor_3558) & (4'hb < bank6_q_s2[462:459])) | ((|(xor_3558 & not_3424)) & (bank6_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_3569 = {
-        or_3436,
+    wire [7:0] not_3436 = ~(8'hff >> bank6_q_s2[458:456]);
+    wire [7:0] xor_3438 = server[95:88] ^ bank6_q_s2[455:448];
+    wire or_3448 = ((|xor_3438) & (4'd0 < bank6_q_s2[462:459])) | ((|(xor_3438 & not_3436)) & (bank6_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_3450 = server[87:80] ^ bank6_q_s2[447:440];
+    wire or_3460 = ((|xor_3450) & (4'd1 < bank6_q_s2[462:459])) | ((|(xor_3450 & not_3436)) & (bank6_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_3462 = server[79:72] ^ bank6_q_s2[439:432];
+    wire or_3472 = ((|xor_3462) & (4'd2 < bank6_q_s2[462:459])) | ((|(xor_3462 & not_3436)) & (bank6_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_3474 = server[71:64] ^ bank6_q_s2[431:424];
+    wire or_3484 = ((|xor_3474) & (4'd3 < bank6_q_s2[462:459])) | ((|(xor_3474 & not_3436)) & (bank6_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_3486 = server[63:56] ^ bank6_q_s2[423:416];
+    wire or_3496 = ((|xor_3486) & (4'd4 < bank6_q_s2[462:459])) | ((|(xor_3486 & not_3436)) & (bank6_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_3498 = server[55:48] ^ bank6_q_s2[415:408];
+    wire or_3508 = ((|xor_3498) & (4'd5 < bank6_q_s2[462:459])) | ((|(xor_3498 & not_3436)) & (bank6_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_3510 = server[47:40] ^ bank6_q_s2[407:400];
+    wire or_3520 = ((|xor_3510) & (4'd6 < bank6_q_s2[462:459])) | ((|(xor_3510 & not_3436)) & (bank6_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_3522 = server[39:32] ^ bank6_q_s2[399:392];
+    wire or_3532 = ((|xor_3522) & (4'd7 < bank6_q_s2[462:459])) | ((|(xor_3522 & not_3436)) & (bank6_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_3534 = server[31:24] ^ bank6_q_s2[391:384];
+    wire or_3544 = ((|xor_3534) & (4'd8 < bank6_q_s2[462:459])) | ((|(xor_3534 & not_3436)) & (bank6_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_3546 = server[23:16] ^ bank6_q_s2[383:376];
+    wire or_3556 = ((|xor_3546) & (4'd9 < bank6_q_s2[462:459])) | ((|(xor_3546 & not_3436)) & (bank6_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_3558 = server[15:8] ^ bank6_q_s2[375:368];
+    wire or_3568 = ((|xor_3558) & (4'ha < bank6_q_s2[462:459])) | ((|(xor_3558 & not_3436)) & (bank6_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_3570 = server[7:0] ^ bank6_q_s2[367:360];
+    wire or_3580 = ((|xor_3570) & (4'hb < bank6_q_s2[462:459])) | ((|(xor_3570 & not_3436)) & (bank6_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_3581 = {
         or_3448,
         or_3460,
         or_3472,
@@ -1619,546 +1652,551 @@ module table_rule (
         or_3532,
         or_3544,
         or_3556,
-        or_3568
+        or_3568,
+        or_3580
     };
     wire [254:0] bank6_q_s2_254_0 = bank6_q_s2[254:0];
-    wire mux_3595 = later ? (~(|bank6_q_s2[104:89]) & (&bank6_q_s2[120:105])) : ((bank6_q_s2[104:89] <= client_port) & (client_port <= bank6_q_s2[120:105]));
-    wire mux_3605 = later ? (~(|bank6_q_s2[136:121]) & (&bank6_q_s2[152:137])) : ((bank6_q_s2[136:121] <= port) & (port <= bank6_q_s2[152:137]));
-    wire and_3626 = ({3'd0, bank6_q_s2[182:169]} <= size) & ((&bank6_q_s2[196:183]) | (size <= {3'd0, bank6_q_s2[196:183]}));
-    wire and_3657 = ~(|((client[127:96] ^ bank6_q_s2[35:4]) & ~(32'hffffffff >> bank6_q_s2[41:36]))) & ~(|((server[127:96] ^ bank6_q_s2[73:42]) & ~(32'hffffffff >> bank6_q_s2[79:74])));
-    wire and_3660 = (bank6_q_s2[80] | (bank6_q_s2[88:81] == protocol)) & ~(|(later ? bank6_q_s2[168:161] : ((bank6_q_s2[160:153] ^ flags) & bank6_q_s2[168:161])));
-    wire and_3661 = ((bank6_q_s2[3:2] == 2'd0) | ((bank6_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank6_q_s2[198] : bank6_q_s2[197]);
-    wire and_3663 = (and_3661 & (bank6_q_s2[199] | (bank6_q_s2[209:200] == arrival))) & (epoch ? bank6_q_s2[1] : bank6_q_s2[0]);
-    wire bank6_0_holds = ((((and_3664_s3 & and_3657_s3) & and_3606_s3) & and_3660_s3) & and_3626_s3) & or_3585_s3;
-    wire mux_3700 = later ? (~(|bank6_q_s2[359:344]) & (&bank6_q_s2[375:360])) : ((bank6_q_s2[359:344] <= client_port) & (client_port <= bank6_q_s2[375:360]));
-    wire mux_3710 = later ? (~(|bank6_q_s2[391:376]) & (&bank6_q_s2[407:392])) : ((bank6_q_s2[391:376] <= port) & (port <= bank6_q_s2[407:392]));
-    wire and_3729 = ({3'd0, bank6_q_s2[437:424]} <= size) & ((&bank6_q_s2[451:438]) | (size <= {3'd0, bank6_q_s2[451:438]}));
-    wire and_3760 = ~(|((client[127:96] ^ bank6_q_s2[290:259]) & ~(32'hffffffff >> bank6_q_s2[296:291]))) & ~(|((server[127:96] ^ bank6_q_s2[328:297]) & ~(32'hffffffff >> bank6_q_s2[334:329])));
-    wire and_3763 = (bank6_q_s2[335] | (bank6_q_s2[343:336] == protocol)) & ~(|(later ? bank6_q_s2[423:416] : ((bank6_q_s2[415:408] ^ flags) & bank6_q_s2[423:416])));
-    wire and_3764 = ((bank6_q_s2[258:257] == 2'd0) | ((bank6_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank6_q_s2[453] : bank6_q_s2[452]);
-    wire and_3766 = (and_3764 & (bank6_q_s2[454] | (bank6_q_s2[464:455] == arrival))) & (epoch ? bank6_q_s2[256] : bank6_q_s2[255]);
-    wire bank6_1_holds = ((((and_3767_s3 & and_3760_s3) & and_3711_s3) & and_3763_s3) & and_3729_s3) & not_3690_s3;
-    wire and_3786 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd6);
-    wire and_3787 = cfg_write & and_3786;
+    wire not_3595 = ~(bank6_q_s2[3:2] == 2'd3);
+    wire mux_3607 = later ? (~(|bank6_q_s2[104:89]) & (&bank6_q_s2[120:105])) : ((bank6_q_s2[104:89] <= client_port) & (client_port <= bank6_q_s2[120:105]));
+    wire mux_3617 = later ? (~(|bank6_q_s2[136:121]) & (&bank6_q_s2[152:137])) : ((bank6_q_s2[136:121] <= port) & (port <= bank6_q_s2[152:137]));
+    wire and_3638 = ({3'd0, bank6_q_s2[182:169]} <= size) & ((&bank6_q_s2[196:183]) | (size <= {3'd0, bank6_q_s2[196:183]}));
+    wire and_3669 = ~(|((client[127:96] ^ bank6_q_s2[35:4]) & ~(32'hffffffff >> bank6_q_s2[41:36]))) & ~(|((server[127:96] ^ bank6_q_s2[73:42]) & ~(32'hffffffff >> bank6_q_s2[79:74])));
+    wire and_3672 = (bank6_q_s2[80] | (bank6_q_s2[88:81] == protocol)) & ~(|(later ? bank6_q_s2[168:161] : ((bank6_q_s2[160:153] ^ flags) & bank6_q_s2[168:161])));
+    wire and_3673 = ((bank6_q_s2[3:2] == 2'd0) | ((bank6_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank6_q_s2[198] : bank6_q_s2[197]);
+    wire and_3675 = (and_3673 & (bank6_q_s2[199] | (bank6_q_s2[209:200] == arrival))) & (epoch ? bank6_q_s2[1] : bank6_q_s2[0]);
+    wire bank6_0_holds = (((((and_3676_s3 & and_3669_s3) & and_3618_s3) & and_3672_s3) & and_3638_s3) & or_3596_s3) & or_3597_s3;
+    wire mux_3714 = later ? (~(|bank6_q_s2[359:344]) & (&bank6_q_s2[375:360])) : ((bank6_q_s2[359:344] <= client_port) & (client_port <= bank6_q_s2[375:360]));
+    wire mux_3724 = later ? (~(|bank6_q_s2[391:376]) & (&bank6_q_s2[407:392])) : ((bank6_q_s2[391:376] <= port) & (port <= bank6_q_s2[407:392]));
+    wire and_3743 = ({3'd0, bank6_q_s2[437:424]} <= size) & ((&bank6_q_s2[451:438]) | (size <= {3'd0, bank6_q_s2[451:438]}));
+    wire and_3774 = ~(|((client[127:96] ^ bank6_q_s2[290:259]) & ~(32'hffffffff >> bank6_q_s2[296:291]))) & ~(|((server[127:96] ^ bank6_q_s2[328:297]) & ~(32'hffffffff >> bank6_q_s2[334:329])));
+    wire and_3777 = (bank6_q_s2[335] | (bank6_q_s2[343:336] == protocol)) & ~(|(later ? bank6_q_s2[423:416] : ((bank6_q_s2[415:408] ^ flags) & bank6_q_s2[423:416])));
+    wire and_3778 = ((bank6_q_s2[258:257] == 2'd0) | ((bank6_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank6_q_s2[453] : bank6_q_s2[452]);
+    wire and_3780 = (and_3778 & (bank6_q_s2[454] | (bank6_q_s2[464:455] == arrival))) & (epoch ? bank6_q_s2[256] : bank6_q_s2[255]);
+    wire bank6_1_holds = ((((and_3781_s3 & and_3774_s3) & and_3725_s3) & and_3777_s3) & and_3743_s3) & not_3704_s3;
+    wire and_3800 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd6);
+    wire and_3801 = cfg_write & and_3800;
     wire [254:0] bank7_q_s2_509_255 = bank7_q_s2[509:255];
-    wire [7:0] not_3805 = ~(8'hff >> bank7_q_s2[355:353]);
-    wire [7:0] xor_3807 = client[95:88] ^ bank7_q_s2[352:345];
-    wire or_3817 = ((|xor_3807) & (4'd0 < bank7_q_s2[359:356])) | ((|(xor_3807 & not_3805)) & (bank7_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_3819 = client[87:80] ^ bank7_q_s2[344:337];
-    wire or_3829 = ((|xor_3819) & (4'd1 < bank7_q_s2[359:356])) | ((|(xor_3819 & not_3805)) & (bank7_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_3831 = client[79:72] ^ bank7_q_s2[336:329];
-    wire or_3841 = ((|xor_3831) & (4'd2 < bank7_q_s2[359:356])) | ((|(xor_3831 & not_3805)) & (bank7_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_3843 = client[71:64] ^ bank7_q_s2[328:321];
-    wire or_3853 = ((|xor_3843) & (4'd3 < bank7_q_s2[359:356])) | ((|(xor_3843 & not_3805)) & (bank7_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_3855 = client[63:56] ^ bank7_q_s2[320:313];
-    wire or_3865 = ((|xor_3855) & (4'd4 < bank7_q_s2[359:356])) | ((|(xor_3855 & not_3805)) & (bank7_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_3867 = client[55:48] ^ bank7_q_s2[312:305];
-    wire or_3877 = ((|xor_3867) & (4'd5 < bank7_q_s2[359:356])) | ((|(xor_3867 & not_3805)) & (bank7_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_3879 = client[47:40] ^ bank7_q_s2[304:297];
-    wire or_3889 = ((|xor_3879) & (4'd6 < bank7_q_s2[359:356])) | ((|(xor_3879 & not_3805)) & (bank7_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_3891 = client[39:32] ^ bank7_q_s2[296:289];
-    wire or_3901 = ((|xor_3891) & (4'd7 < bank7_q_s2[359:356])) | ((|(xor_3891 & not_3805)) & (bank7_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_3903 = client[31:24] ^ bank7_q_s2[288:281];
-    wire or_3913 = ((|xor_3903) & (4'd8 < bank7_q_s2[359:356])) | ((|(xor_3903 & not_3805)) & (bank7_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_3915 = client[23:16] ^ bank7_q_s2[280:273];
-    wire or_3925 = ((|xor_3915) & (4'd9 < bank7_q_s2[359:356])) | ((|(xor_3915 & not_3805)) & (bank7_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_3927 = client[15:8] ^ bank7_q_s2[272:265];
-    wire or_3937 = ((|xor_3927) & (4'ha < bank7_q_s2[359:356])) | ((|(xor_3927 & not_3805)) & (bank7_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_3939 = client[7:0] ^ bank7_q_s2[264:257];
-    wire or_3949 = ((|xor_3939) & (4'hb < bank7_q_s2[359:356])) | ((|(xor_3939 & not_3805)) & (bank7_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_3950 = {
-        or_3817,
-        or_3829,
-        or_3841,
-        or_3853,
-        or_3865,
-        or_3877,
-        or_3889,
-        or_3901,
-        or_3913,
-        or_3925,
-        or_3937,
-        or_3949
+    wire [7:0] not_3819 = ~(8'hff >> bank7_q_s2[355:353]);
+    wire [7:0] xor_3821 = client[95:88] ^ bank7_q_s2[352:345];
+    wire or_3831 = ((|xor_3821) & (4'd0 < bank7_q_s2[359:356])) | ((|(xor_3821 & not_3819)) & (bank7_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_3833 = client[87:80] ^ bank7_q_s2[344:337];
+    wire or_3843 = ((|xor_3833) & (4'd1 < bank7_q_s2[359:356])) | ((|(xor_3833 & not_3819)) & (bank7_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_3845 = client[79:72] ^ bank7_q_s2[336:329];
+    wire or_3855 = ((|xor_3845) & (4'd2 < bank7_q_s2[359:356])) | ((|(xor_3845 & not_3819)) & (bank7_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_3857 = client[71:64] ^ bank7_q_s2[328:321];
+    wire or_3867 = ((|xor_3857) & (4'd3 < bank7_q_s2[359:356])) | ((|(xor_3857 & not_3819)) & (bank7_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_3869 = client[63:56] ^ bank7_q_s2[320:313];
+    wire or_3879 = ((|xor_3869) & (4'd4 < bank7_q_s2[359:356])) | ((|(xor_3869 & not_3819)) & (bank7_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_3881 = client[55:48] ^ bank7_q_s2[312:305];
+    wire or_3891 = ((|xor_3881) & (4'd5 < bank7_q_s2[359:356])) | ((|(xor_3881 & not_3819)) & (bank7_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_3893 = client[47:40] ^ bank7_q_s2[304:297];
+    wire or_3903 = ((|xor_3893) & (4'd6 < bank7_q_s2[359:356])) | ((|(xor_3893 & not_3819)) & (bank7_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_3905 = client[39:32] ^ bank7_q_s2[296:289];
+    wire or_3915 = ((|xor_3905) & (4'd7 < bank7_q_s2[359:356])) | ((|(xor_3905 & not_3819)) & (bank7_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_3917 = client[31:24] ^ bank7_q_s2[288:281];
+    wire or_3927 = ((|xor_3917) & (4'd8 < bank7_q_s2[359:356])) | ((|(xor_3917 & not_3819)) & (bank7_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_3929 = client[23:16] ^ bank7_q_s2[280:273];
+    wire or_3939 = ((|xor_3929) & (4'd9 < bank7_q_s2[359:356])) | ((|(xor_3929 & not_3819)) & (bank7_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_3941 = client[15:8] ^ bank7_q_s2[272:265];
+    wire or_3951 = ((|xor_3941) & (4'ha < bank7_q_s2[359:356])) | ((|(xor_3941 & not_3819)) & (bank7_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_3953 = client[7:0] ^ bank7_q_s2[264:257];
+    wire or_3963 = ((|xor_3953) & (4'hb < bank7_q_s2[359:356])) | ((|(xor_3953 & not_3819)) & (bank7_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_3964 = {
+        or_3831,
+        or_3843,
+        or_3855,
+        or_3867,
+        or_3879,
+        or_3891,
+        or_3903,
+        or_3915,
+        or_3927,
+        or_3939,
+        or_3951,
+        or_3963
     };
-    wire [7:0] not_3957 = ~(8'hff >> bank7_q_s2[458:456]);
-    wire [7:0] xor_3959 = server[95:88] ^ bank7_q_s2[455:448];
-    wire or_3969 = ((|xor_3959) & (4'd0 < bank7_q_s2[462:459])) | ((|(xor_3959 & not_3957)) & (bank7_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_3971 = server[87:80] ^ bank7_q_s2[447:440];
-    wire or_3981 = ((|xor_3971) & (4'd1 < bank7_q_s2[462:459])) | ((|(xor_3971 & not_3957)) & (bank7_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_3983 = server[79:72] ^ bank7_q_s2[439:432];
-    wire or_3993 = ((|xor_3983) & (4'd2 < bank7_q_s2[462:459])) | ((|(xor_3983 & not_3957)) & (bank7_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_3995 = server[71:64] ^ bank7_q_s2[431:424];
-    wire or_4005 = ((|xor_3995) & (4'd3 < bank7_q_s2[462:459])) | ((|(xor_3995 & not_3957)) & (bank7_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_4007 = server[63:56] ^ bank7_q_s2[423:416];
-    wire or_4017 = ((|xor_4007) & (4'd4 < bank7_q_s2[462:459])) | ((|(xor_4007 & not_3957)) & (bank7_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_4019 = server[55:48] ^ bank7_q_s2[415:408];
-    wire or_4029 = ((|xor_4019) & (4'd5 < bank7_q_s2[462:459])) | ((|(xor_4019 & not_3957)) & (bank7_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_4031 = server[47:40] ^ bank7_q_s2[407:400];
-    wire or_4041 = ((|xor_4031) & (4'd6 < bank7_q_s2[462:459])) | ((|(xor_4031 & not_3957)) & (bank7_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_4043 = server[39:32] ^ bank7_q_s2[399:392];
-    wire or_4053 = ((|xor_4043) & (4'd7 < bank7_q_s2[462:459])) | ((|(xor_4043 & not_3957)) & (bank7_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_4055 = server[31:24] ^ bank7_q_s2[391:384];
-    wire or_4065 = ((|xor_4055) & (4'd8 < bank7_q_s2[462:459])) | ((|(xor_4055 & not_3957)) & (bank7_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_4067 = server[23:16] ^ bank7_q_s2[383:376];
-    wire or_4077 = ((|xor_4067) & (4'd9 < bank7_q_s2[462:459])) | ((|(xor_4067 & not_3957)) & (bank7_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_4079 = server[15:8] ^ bank7_q_s2[375:368];
-    wire or_4089 = ((|xor_4079) & (4'ha < bank7_q_s2[462:459])) | ((|(xor_4079 & not_3957)) & (bank7_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_4091 = server[7:0] ^ bank7_q_s2[367:360];
-    wire or_4101 = ((|xor_4091) & (4'hb < bank7_q_s2[462:459])) | ((|(xor_4091 & not_3957)) & (bank7_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_4102 = {
-        or_3969,
-        or_3981,
-        or_3993,
-        or_4005,
-        or_4017,
-        or_4029,
-        or_4041,
-        or_4053,
-        or_4065,
-        or_4077,
-        or_4089,
-        or_4101
+    wire [7:0] not_3971 = ~(8'hff >> bank7_q_s2[458:456]);
+    wire [7:0] xor_3973 = server[95:88] ^ bank7_q_s2[455:448];
+    wire or_3983 = ((|xor_3973) & (4'd0 < bank7_q_s2[462:459])) | ((|(xor_3973 & not_3971)) & (bank7_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_3985 = server[87:80] ^ bank7_q_s2[447:440];
+    wire or_3995 = ((|xor_3985) & (4'd1 < bank7_q_s2[462:459])) | ((|(xor_3985 & not_3971)) & (bank7_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_3997 = server[79:72] ^ bank7_q_s2[439:432];
+    wire or_4007 = ((|xor_3997) & (4'd2 < bank7_q_s2[462:459])) | ((|(xor_3997 & not_3971)) & (bank7_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_4009 = server[71:64] ^ bank7_q_s2[431:424];
+    wire or_4019 = ((|xor_4009) & (4'd3 < bank7_q_s2[462:459])) | ((|(xor_4009 & not_3971)) & (bank7_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_4021 = server[63:56] ^ bank7_q_s2[423:416];
+    wire or_4031 = ((|xor_4021) & (4'd4 < bank7_q_s2[462:459])) | ((|(xor_4021 & not_3971)) & (bank7_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_4033 = server[55:48] ^ bank7_q_s2[415:408];
+    wire or_4043 = ((|xor_4033) & (4'd5 < bank7_q_s2[462:459])) | ((|(xor_4033 & not_3971)) & (bank7_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_4045 = server[47:40] ^ bank7_q_s2[407:400];
+    wire or_4055 = ((|xor_4045) & (4'd6 < bank7_q_s2[462:459])) | ((|(xor_4045 & not_3971)) & (bank7_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_4057 = server[39:32] ^ bank7_q_s2[399:392];
+    wire or_4067 = ((|xor_4057) & (4'd7 < bank7_q_s2[462:459])) | ((|(xor_4057 & not_3971)) & (bank7_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_4069 = server[31:24] ^ bank7_q_s2[391:384];
+    wire or_4079 = ((|xor_4069) & (4'd8 < bank7_q_s2[462:459])) | ((|(xor_4069 & not_3971)) & (bank7_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_4081 = server[23:16] ^ bank7_q_s2[383:376];
+    wire or_4091 = ((|xor_4081) & (4'd9 < bank7_q_s2[462:459])) | ((|(xor_4081 & not_3971)) & (bank7_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_4093 = server[15:8] ^ bank7_q_s2[375:368];
+    wire or_4103 = ((|xor_4093) & (4'ha < bank7_q_s2[462:459])) | ((|(xor_4093 & not_3971)) & (bank7_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_4105 = server[7:0] ^ bank7_q_s2[367:360];
+    wire or_4115 = ((|xor_4105) & (4'hb < bank7_q_s2[462:459])) | ((|(xor_4105 & not_3971)) & (bank7_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_4116 = {
+        or_3983,
+        or_3995,
+        or_4007,
+        or_4019,
+        or_4031,
+        or_4043,
+        or_4055,
+        or_4067,
+        or_4079,
+        or_4091,
+        or_4103,
+        or_4115
     };
     wire [254:0] bank7_q_s2_254_0 = bank7_q_s2[254:0];
-    wire mux_4128 = later ? (~(|bank7_q_s2[104:89]) & (&bank7_q_s2[120:105])) : ((bank7_q_s2[104:89] <= client_port) & (client_port <= bank7_q_s2[120:105]));
-    wire mux_4138 = later ? (~(|bank7_q_s2[136:121]) & (&bank7_q_s2[152:137])) : ((bank7_q_s2[136:121] <= port) & (port <= bank7_q_s2[152:137]));
-    wire and_4159 = ({3'd0, bank7_q_s2[182:169]} <= size) & ((&bank7_q_s2[196:183]) | (size <= {3'd0, bank7_q_s2[196:183]}));
-    wire and_4190 = ~(|((client[127:96] ^ bank7_q_s2[35:4]) & ~(32'hffffffff >> bank7_q_s2[41:36]))) & ~(|((server[127:96] ^ bank7_q_s2[73:42]) & ~(32'hffffffff >> bank7_q_s2[79:74])));
-    wire and_4193 = (bank7_q_s2[80] | (bank7_q_s2[88:81] == protocol)) & ~(|(later ? bank7_q_s2[168:161] : ((bank7_q_s2[160:153] ^ flags) & bank7_q_s2[168:161])));
-    wire and_4194 = ((bank7_q_s2[3:2] == 2'd0) | ((bank7_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank7_q_s2[198] : bank7_q_s2[197]);
-    wire and_4196 = (and_4194 & (bank7_q_s2[199] | (bank7_q_s2[209:200] == arrival))) & (epoch ? bank7_q_s2[1] : bank7_q_s2[0]);
-    wire bank7_0_holds = ((((and_4197_s3 & and_4190_s3) & and_4139_s3) & and_4193_s3) & and_4159_s3) & or_4118_s3;
-    wire mux_4233 = later ? (~(|bank7_q_s2[359:344]) & (&bank7_q_s2[375:360])) : ((bank7_q_s2[359:344] <= client_port) & (client_port <= bank7_q_s2[375:360]));
-    wire mux_4243 = later ? (~(|bank7_q_s2[391:376]) & (&bank7_q_s2[407:392])) : ((bank7_q_s2[391:376] <= port) & (port <= bank7_q_s2[407:392]));
-    wire and_4262 = ({3'd0, bank7_q_s2[437:424]} <= size) & ((&bank7_q_s2[451:438]) | (size <= {3'd0, bank7_q_s2[451:438]}));
-    wire and_4293 = ~(|((client[127:96] ^ bank7_q_s2[290:259]) & ~(32'hffffffff >> bank7_q_s2[296:291]))) & ~(|((server[127:96] ^ bank7_q_s2[328:297]) & ~(32'hffffffff >> bank7_q_s2[334:329])));
-    wire and_4296 = (bank7_q_s2[335] | (bank7_q_s2[343:336] == protocol)) & ~(|(later ? bank7_q_s2[423:416] : ((bank7_q_s2[415:408] ^ flags) & bank7_q_s2[423:416])));
-    wire and_4297 = ((bank7_q_s2[258:257] == 2'd0) | ((bank7_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank7_q_s2[453] : bank7_q_s2[452]);
-    wire and_4299 = (and_4297 & (bank7_q_s2[454] | (bank7_q_s2[464:455] == arrival))) & (epoch ? bank7_q_s2[256] : bank7_q_s2[255]);
-    wire bank7_1_holds = ((((and_4300_s3 & and_4293_s3) & and_4244_s3) & and_4296_s3) & and_4262_s3) & not_4223_s3;
-    wire and_4319 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd7);
-    wire and_4320 = cfg_write & and_4319;
+    wire not_4130 = ~(bank7_q_s2[3:2] == 2'd3);
+    wire mux_4142 = later ? (~(|bank7_q_s2[104:89]) & (&bank7_q_s2[120:105])) : ((bank7_q_s2[104:89] <= client_port) & (client_port <= bank7_q_s2[120:105]));
+    wire mux_4152 = later ? (~(|bank7_q_s2[136:121]) & (&bank7_q_s2[152:137])) : ((bank7_q_s2[136:121] <= port) & (port <= bank7_q_s2[152:137]));
+    wire and_4173 = ({3'd0, bank7_q_s2[182:169]} <= size) & ((&bank7_q_s2[196:183]) | (size <= {3'd0, bank7_q_s2[196:183]}));
+    wire and_4204 = ~(|((client[127:96] ^ bank7_q_s2[35:4]) & ~(32'hffffffff >> bank7_q_s2[41:36]))) & ~(|((server[127:96] ^ bank7_q_s2[73:42]) & ~(32'hffffffff >> bank7_q_s2[79:74])));
+    wire and_4207 = (bank7_q_s2[80] | (bank7_q_s2[88:81] == protocol)) & ~(|(later ? bank7_q_s2[168:161] : ((bank7_q_s2[160:153] ^ flags) & bank7_q_s2[168:161])));
+    wire and_4208 = ((bank7_q_s2[3:2] == 2'd0) | ((bank7_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank7_q_s2[198] : bank7_q_s2[197]);
+    wire and_4210 = (and_4208 & (bank7_q_s2[199] | (bank7_q_s2[209:200] == arrival))) & (epoch ? bank7_q_s2[1] : bank7_q_s2[0]);
+    wire bank7_0_holds = (((((and_4211_s3 & and_4204_s3) & and_4153_s3) & and_4207_s3) & and_4173_s3) & or_4131_s3) & or_4132_s3;
+    wire mux_4249 = later ? (~(|bank7_q_s2[359:344]) & (&bank7_q_s2[375:360])) : ((bank7_q_s2[359:344] <= client_port) & (client_port <= bank7_q_s2[375:360]));
+    wire mux_4259 = later ? (~(|bank7_q_s2[391:376]) & (&bank7_q_s2[407:392])) : ((bank7_q_s2[391:376] <= port) & (port <= bank7_q_s2[407:392]));
+    wire and_4278 = ({3'd0, bank7_q_s2[437:424]} <= size) & ((&bank7_q_s2[451:438]) | (size <= {3'd0, bank7_q_s2[451:438]}));
+    wire and_4309 = ~(|((client[127:96] ^ bank7_q_s2[290:259]) & ~(32'hffffffff >> bank7_q_s2[296:291]))) & ~(|((server[127:96] ^ bank7_q_s2[328:297]) & ~(32'hffffffff >> bank7_q_s2[334:329])));
+    wire and_4312 = (bank7_q_s2[335] | (bank7_q_s2[343:336] == protocol)) & ~(|(later ? bank7_q_s2[423:416] : ((bank7_q_s2[415:408] ^ flags) & bank7_q_s2[423:416])));
+    wire and_4313 = ((bank7_q_s2[258:257] == 2'd0) | ((bank7_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank7_q_s2[453] : bank7_q_s2[452]);
+    wire and_4315 = (and_4313 & (bank7_q_s2[454] | (bank7_q_s2[464:455] == arrival))) & (epoch ? bank7_q_s2[256] : bank7_q_s2[255]);
+    wire bank7_1_holds = ((((and_4316_s3 & and_4309_s3) & and_4260_s3) & and_4312_s3) & and_4278_s3) & not_4239_s3;
+    wire and_4335 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd7);
+    wire and_4336 = cfg_write & and_4335;
     wire [254:0] bank8_q_s2_509_255 = bank8_q_s2[509:255];
-    wire [7:0] not_4338 = ~(8'hff >> bank8_q_s2[355:353]);
-    wire [7:0] xor_4340 = client[95:88] ^ bank8_q_s2[352:345];
-    wire or_4350 = ((|xor_4340) & (4'd0 < bank8_q_s2[359:356])) | ((|(xor_4340 & not_4338)) & (bank8_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_4352 = client[87:80] ^ bank8_q_s2[344:337];
-    wire or_4362 = ((|xor_4352) & (4'd1 < bank8_q_s2[359:356])) | ((|(xor_4352 & not_4338)) & (bank8_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_4364 = client[79:72] ^ bank8_q_s2[336:329];
-    wire or_4374 = ((|xor_4364) & (4'd2 < bank8_q_s2[359:356])) | ((|(xor_4364 & not_4338)) & (bank8_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_4376 = client[71:64] ^ bank8_q_s2[328:321];
-    wire or_4386 = ((|xor_4376) & (4'd3 < bank8_q_s2[359:356])) | ((|(xor_4376 & not_4338)) & (bank8_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_4388 = client[63:56] ^ bank8_q_s2[320:313];
-    wire or_4398 = ((|xor_4388) & (4'd4 < bank8_q_s2[359:356])) | ((|(xor_4388 & not_4338)) & (bank8_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_4400 = client[55:48] ^ bank8_q_s2[312:305];
-    wire or_4410 = ((|xor_4400) & (4'd5 < bank8_q_s2[359:356])) | ((|(xor_4400 & not_4338)) & (bank8_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_4412 = client[47:40] ^ bank8_q_s2[304:297];
-    wire or_4422 = ((|xor_4412) & (4'd6 < bank8_q_s2[359:356])) | ((|(xor_4412 & not_4338)) & (bank8_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_4424 = client[39:32] ^ bank8_q_s2[296:289];
-    wire or_4434 = ((|xor_4424) & (4'd7 < bank8_q_s2[359:356])) | ((|(xor_4424 & not_4338)) & (bank8_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_4436 = client[31:24] ^ bank8_q_s2[288:281];
-    wire or_4446 = ((|xor_4436) & (4'd8 < bank8_q_s2[359:356])) | ((|(xor_4436 & not_4338)) & (bank8_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_4448 = client[23:16] ^ bank8_q_s2[280:273];
-    wire or_4458 = ((|xor_4448) & (4'd9 < bank8_q_s2[359:356])) | ((|(xor_4448 & not_4338)) & (bank8_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_4460 = client[15:8] ^ bank8_q_s2[272:265];
-    wire or_4470 = ((|xor_4460) & (4'ha < bank8_q_s2[359:356])) | ((|(xor_4460 & not_4338)) & (bank8_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_4472 = client[7:0] ^ bank8_q_s2[264:257];
-    wire or_4482 = ((|xor_4472) & (4'hb < bank8_q_s2[359:356])) | ((|(xor_4472 & not_4338)) & (bank8_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_4483 = {
-        or_4350,
-        or_4362,
-        or_4374,
-        or_4386,
-        or_4398,
-        or_4410,
-        or_4422,
-        or_4434,
-        or_4446,
-        or_4458,
-        or_4470,
-        or_4482
+    wire [7:0] not_4354 = ~(8'hff >> bank8_q_s2[355:353]);
+    wire [7:0] xor_4356 = client[95:88] ^ bank8_q_s2[352:345];
+    wire or_4366 = ((|xor_4356) & (4'd0 < bank8_q_s2[359:356])) | ((|(xor_4356 & not_4354)) & (bank8_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_4368 = client[87:80] ^ bank8_q_s2[344:337];
+    wire or_4378 = ((|xor_4368) & (4'd1 < bank8_q_s2[359:356])) | ((|(xor_4368 & not_4354)) & (bank8_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_4380 = client[79:72] ^ bank8_q_s2[336:329];
+    wire or_4390 = ((|xor_4380) & (4'd2 < bank8_q_s2[359:356])) | ((|(xor_4380 & not_4354)) & (bank8_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_4392 = client[71:64] ^ bank8_q_s2[328:321];
+    wire or_4402 = ((|xor_4392) & (4'd3 < bank8_q_s2[359:356])) | ((|(xor_4392 & not_4354)) & (bank8_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_4404 = client[63:56] ^ bank8_q_s2[320:313];
+    wire or_4414 = ((|xor_4404) & (4'd4 < bank8_q_s2[359:356])) | ((|(xor_4404 & not_4354)) & (bank8_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_4416 = client[55:48] ^ bank8_q_s2[312:305];
+    wire or_4426 = ((|xor_4416) & (4'd5 < bank8_q_s2[359:356])) | ((|(xor_4416 & not_4354)) & (bank8_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_4428 = client[47:40] ^ bank8_q_s2[304:297];
+    wire or_4438 = ((|xor_4428) & (4'd6 < bank8_q_s2[359:356])) | ((|(xor_4428 & not_4354)) & (bank8_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_4440 = client[39:32] ^ bank8_q_s2[296:289];
+    wire or_4450 = ((|xor_4440) & (4'd7 < bank8_q_s2[359:356])) | ((|(xor_4440 & not_4354)) & (bank8_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_4452 = client[31:24] ^ bank8_q_s2[288:281];
+    wire or_4462 = ((|xor_4452) & (4'd8 < bank8_q_s2[359:356])) | ((|(xor_4452 & not_4354)) & (bank8_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_4464 = client[23:16] ^ bank8_q_s2[280:273];
+    wire or_4474 = ((|xor_4464) & (4'd9 < bank8_q_s2[359:356])) | ((|(xor_4464 & not_4354)) & (bank8_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_4476 = client[15:8] ^ bank8_q_s2[272:265];
+    wire or_4486 = ((|xor_4476) & (4'ha < bank8_q_s2[359:356])) | ((|(xor_4476 & not_4354)) & (bank8_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_4488 = client[7:0] ^ bank8_q_s2[264:257];
+    wire or_4498 = ((|xor_4488) & (4'hb < bank8_q_s2[359:356])) | ((|(xor_4488 & not_4354)) & (bank8_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_4499 = {
+        or_4366,
+        or_4378,
+        or_4390,
+        or_4402,
+        or_4414,
+        or_4426,
+        or_4438,
+        or_4450,
+        or_4462,
+        or_4474,
+        or_4486,
+        or_4498
     };
-    wire [7:0] not_4490 = ~(8'hff >> bank8_q_s2[458:456]);
-    wire [7:0] xor_4492 = server[95:88] ^ bank8_q_s2[455:448];
-    wire or_4502 = ((|xor_4492) & (4'd0 < bank8_q_s2[462:459])) | ((|(xor_4492 & not_4490)) & (bank8_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_4504 = server[87:80] ^ bank8_q_s2[447:440];
-    wire or_4514 = ((|xor_4504) & (4'd1 < bank8_q_s2[462:459])) | ((|(xor_4504 & not_4490)) & (bank8_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_4516 = server[79:72] ^ bank8_q_s2[439:432];
-    wire or_4526 = ((|xor_4516) & (4'd2 < bank8_q_s2[462:459])) | ((|(xor_4516 & not_4490)) & (bank8_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_4528 = server[71:64] ^ bank8_q_s2[431:424];
-    wire or_4538 = ((|xor_4528) & (4'd3 < bank8_q_s2[462:459])) | ((|(xor_4528 & not_4490)) & (bank8_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_4540 = server[63:56] ^ bank8_q_s2[423:416];
-    wire or_4550 = ((|xor_4540) & (4'd4 < bank8_q_s2[462:459])) | ((|(xor_4540 & not_4490)) & (bank8_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_4552 = server[55:48] ^ bank8_q_s2[415:408];
-    wire or_4562 = ((|xor_4552) & (4'd5 < bank8_q_s2[462:459])) | ((|(xor_4552 & not_4490)) & (bank8_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_4564 = server[47:40] ^ bank8_q_s2[407:400];
-    wire or_4574 = ((|xor_4564) & (4'd6 < bank8_q_s2[462:459])) | ((|(xor_4564 & not_4490)) & (bank8_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_4576 = server[39:32] ^ bank8_q_s2[399:392];
-    wire or_4586 = ((|xor_4576) & (4'd7 < bank8_q_s2[462:459])) | ((|(xor_4576 & not_4490)) & (bank8_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_4588 = server[31:24] ^ bank8_q_s2[391:384];
-    wire or_4598 = ((|xor_4588) & (4'd8 < bank8_q_s2[462:459])) | ((|(xor_4588 & not_4490)) & (bank8_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_4600 = server[23:16] ^ bank8_q_s2[383:376];
-    wire or_4610 = ((|xor_4600) & (4'd9 < bank8_q_s2[462:459])) | ((|(xor_4600 & not_4490)) & (bank8_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_4612 = server[15:8] ^ bank8_q_s2[375:368];
-    wire or_4622 = ((|xor_4612) & (4'ha < bank8_q_s2[462:459])) | ((|(xor_4612 & not_4490)) & (bank8_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_4624 = server[7:0] ^ bank8_q_s2[367:360];
-    wire or_4634 = ((|xor_4624) & (4'hb < bank8_q_s2[462:459])) | ((|(xor_4624 & not_4490)) & (bank8_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_4635 = {
-        or_4502,
-        or_4514,
-        or_4526,
-        or_4538,
-        or_4550,
-        or_4562,
-        or_4574,
-        or_4586,
-        or_4598,
-        or_4610,
-        or_4622,
-        or_4634
+    wire [7:0] not_4506 = ~(8'hff >> bank8_q_s2[458:456]);
+    wire [7:0] xor_4508 = server[95:88] ^ bank8_q_s2[455:448];
+    wire or_4518 = ((|xor_4508) & (4'd0 < bank8_q_s2[462:459])) | ((|(xor_4508 & not_4506)) & (bank8_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_4520 = server[87:80] ^ bank8_q_s2[447:440];
+    wire or_4530 = ((|xor_4520) & (4'd1 < bank8_q_s2[462:459])) | ((|(xor_4520 & not_4506)) & (bank8_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_4532 = server[79:72] ^ bank8_q_s2[439:432];
+    wire or_4542 = ((|xor_4532) & (4'd2 < bank8_q_s2[462:459])) | ((|(xor_4532 & not_4506)) & (bank8_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_4544 = server[71:64] ^ bank8_q_s2[431:424];
+    wire or_4554 = ((|xor_4544) & (4'd3 < bank8_q_s2[462:459])) | ((|(xor_4544 & not_4506)) & (bank8_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_4556 = server[63:56] ^ bank8_q_s2[423:416];
+    wire or_4566 = ((|xor_4556) & (4'd4 < bank8_q_s2[462:459])) | ((|(xor_4556 & not_4506)) & (bank8_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_4568 = server[55:48] ^ bank8_q_s2[415:408];
+    wire or_4578 = ((|xor_4568) & (4'd5 < bank8_q_s2[462:459])) | ((|(xor_4568 & not_4506)) & (bank8_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_4580 = server[47:40] ^ bank8_q_s2[407:400];
+    wire or_4590 = ((|xor_4580) & (4'd6 < bank8_q_s2[462:459])) | ((|(xor_4580 & not_4506)) & (bank8_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_4592 = server[39:32] ^ bank8_q_s2[399:392];
+    wire or_4602 = ((|xor_4592) & (4'd7 < bank8_q_s2[462:459])) | ((|(xor_4592 & not_4506)) & (bank8_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_4604 = server[31:24] ^ bank8_q_s2[391:384];
+    wire or_4614 = ((|xor_4604) & (4'd8 < bank8_q_s2[462:459])) | ((|(xor_4604 & not_4506)) & (bank8_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_4616 = server[23:16] ^ bank8_q_s2[383:376];
+    wire or_4626 = ((|xor_4616) & (4'd9 < bank8_q_s2[462:459])) | ((|(xor_4616 & not_4506)) & (bank8_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_4628 = server[15:8] ^ bank8_q_s2[375:368];
+    wire or_4638 = ((|xor_4628) & (4'ha < bank8_q_s2[462:459])) | ((|(xor_4628 & not_4506)) & (bank8_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_4640 = server[7:0] ^ bank8_q_s2[367:360];
+    wire or_4650 = ((|xor_4640) & (4'hb < bank8_q_s2[462:459])) | ((|(xor_4640 & not_4506)) & (bank8_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_4651 = {
+        or_4518,
+        or_4530,
+        or_4542,
+        or_4554,
+        or_4566,
+        or_4578,
+        or_4590,
+        or_4602,
+        or_4614,
+        or_4626,
+        or_4638,
+        or_4650
     };
     wire [254:0] bank8_q_s2_254_0 = bank8_q_s2[254:0];
-    wire mux_4661 = later ? (~(|bank8_q_s2[104:89]) & (&bank8_q_s2[120:105])) : ((bank8_q_s2[104:89] <= client_port) & (client_port <= bank8_q_s2[120:105]));
-    wire mux_4671 = later ? (~(|bank8_q_s2[136:121]) & (&bank8_q_s2[152:137])) : ((bank8_q_s2[136:121] <= port) & (port <= bank8_q_s2[152:137]));
-    wire and_4692 = ({3'd0, bank8_q_s2[182:169]} <= size) & ((&bank8_q_s2[196:183]) | (size <= {3'd0, bank8_q_s2[196:183]}));
-    wire and_4723 = ~(|((client[127:96] ^ bank8_q_s2[35:4]) & ~(32'hffffffff >> bank8_q_s2[41:36]))) & ~(|((server[127:96] ^ bank8_q_s2[73:42]) & ~(32'hffffffff >> bank8_q_s2[79:74])));
-    wire and_4726 = (bank8_q_s2[80] | (bank8_q_s2[88:81] == protocol)) & ~(|(later ? bank8_q_s2[168:161] : ((bank8_q_s2[160:153] ^ flags) & bank8_q_s2[168:161])));
-    wire and_4727 = ((bank8_q_s2[3:2] == 2'd0) | ((bank8_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank8_q_s2[198] : bank8_q_s2[197]);
-    wire and_4729 = (and_4727 & (bank8_q_s2[199] | (bank8_q_s2[209:200] == arrival))) & (epoch ? bank8_q_s2[1] : bank8_q_s2[0]);
-    wire bank8_0_holds = ((((and_4730_s3 & and_4723_s3) & and_4672_s3) & and_4726_s3) & and_4692_s3) & or_4651_s3;
-    wire mux_4766 = later ? (~(|bank8_q_s2[359:344]) & (&bank8_q_s2[375:360])) : ((bank8_q_s2[359:344] <= client_port) & (client_port <= bank8_q_s2[375:360]));
-    wire mux_4776 = later ? (~(|bank8_q_s2[391:376]) & (&bank8_q_s2[407:392])) : ((bank8_q_s2[391:376] <= port) & (port <= bank8_q_s2[407:392]));
-    wire and_4795 = ({3'd0, bank8_q_s2[437:424]} <= size) & ((&bank8_q_s2[451:438]) | (size <= {3'd0, bank8_q_s2[451:438]}));
-    wire and_4826 = ~(|((client[127:96] ^ bank8_q_s2[290:259]) & ~(32'hffffffff >> bank8_q_s2[296:291]))) & ~(|((server[127:96] ^ bank8_q_s2[328:297]) & ~(32'hffffffff >> bank8_q_s2[334:329])));
-    wire and_4829 = (bank8_q_s2[335] | (bank8_q_s2[343:336] == protocol)) & ~(|(later ? bank8_q_s2[423:416] : ((bank8_q_s2[415:408] ^ flags) & bank8_q_s2[423:416])));
-    wire and_4830 = ((bank8_q_s2[258:257] == 2'd0) | ((bank8_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank8_q_s2[453] : bank8_q_s2[452]);
-    wire and_4832 = (and_4830 & (bank8_q_s2[454] | (bank8_q_s2[464:455] == arrival))) & (epoch ? bank8_q_s2[256] : bank8_q_s2[255]);
-    wire bank8_1_holds = ((((and_4833_s3 & and_4826_s3) & and_4777_s3) & and_4829_s3) & and_4795_s3) & not_4756_s3;
-    wire and_4852 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd8);
-    wire and_4853 = cfg_write & and_4852;
+    wire not_4665 = ~(bank8_q_s2[3:2] == 2'd3);
+    wire mux_4677 = later ? (~(|bank8_q_s2[104:89]) & (&bank8_q_s2[120:105])) : ((bank8_q_s2[104:89] <= client_port) & (client_port <= bank8_q_s2[120:105]));
+    wire mux_4687 = later ? (~(|bank8_q_s2[136:121]) & (&bank8_q_s2[152:137])) : ((bank8_q_s2[136:121] <= port) & (port <= bank8_q_s2[152:137]));
+    wire and_4708 = ({3'd0, bank8_q_s2[182:169]} <= size) & ((&bank8_q_s2[196:183]) | (size <= {3'd0, bank8_q_s2[196:183]}));
+    wire and_4739 = ~(|((client[127:96] ^ bank8_q_s2[35:4]) & ~(32'hffffffff >> bank8_q_s2[41:36]))) & ~(|((server[127:96] ^ bank8_q_s2[73:42]) & ~(32'hffffffff >> bank8_q_s2[79:74])));
+    wire and_4742 = (bank8_q_s2[80] | (bank8_q_s2[88:81] == protocol)) & ~(|(later ? bank8_q_s2[168:161] : ((bank8_q_s2[160:153] ^ flags) & bank8_q_s2[168:161])));
+    wire and_4743 = ((bank8_q_s2[3:2] == 2'd0) | ((bank8_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank8_q_s2[198] : bank8_q_s2[197]);
+    wire and_4745 = (and_4743 & (bank8_q_s2[199] | (bank8_q_s2[209:200] == arrival))) & (epoch ? bank8_q_s2[1] : bank8_q_s2[0]);
+    wire bank8_0_holds = (((((and_4746_s3 & and_4739_s3) & and_4688_s3) & and_4742_s3) & and_4708_s3) & or_4666_s3) & or_4667_s3;
+    wire mux_4784 = later ? (~(|bank8_q_s2[359:344]) & (&bank8_q_s2[375:360])) : ((bank8_q_s2[359:344] <= client_port) & (client_port <= bank8_q_s2[375:360]));
+    wire mux_4794 = later ? (~(|bank8_q_s2[391:376]) & (&bank8_q_s2[407:392])) : ((bank8_q_s2[391:376] <= port) & (port <= bank8_q_s2[407:392]));
+    wire and_4813 = ({3'd0, bank8_q_s2[437:424]} <= size) & ((&bank8_q_s2[451:438]) | (size <= {3'd0, bank8_q_s2[451:438]}));
+    wire and_4844 = ~(|((client[127:96] ^ bank8_q_s2[290:259]) & ~(32'hffffffff >> bank8_q_s2[296:291]))) & ~(|((server[127:96] ^ bank8_q_s2[328:297]) & ~(32'hffffffff >> bank8_q_s2[334:329])));
+    wire and_4847 = (bank8_q_s2[335] | (bank8_q_s2[343:336] == protocol)) & ~(|(later ? bank8_q_s2[423:416] : ((bank8_q_s2[415:408] ^ flags) & bank8_q_s2[423:416])));
+    wire and_4848 = ((bank8_q_s2[258:257] == 2'd0) | ((bank8_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank8_q_s2[453] : bank8_q_s2[452]);
+    wire and_4850 = (and_4848 & (bank8_q_s2[454] | (bank8_q_s2[464:455] == arrival))) & (epoch ? bank8_q_s2[256] : bank8_q_s2[255]);
+    wire bank8_1_holds = ((((and_4851_s3 & and_4844_s3) & and_4795_s3) & and_4847_s3) & and_4813_s3) & not_4774_s3;
+    wire and_4870 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd8);
+    wire and_4871 = cfg_write & and_4870;
     wire [254:0] bank9_q_s2_509_255 = bank9_q_s2[509:255];
-    wire [7:0] not_4871 = ~(8'hff >> bank9_q_s2[355:353]);
-    wire [7:0] xor_4873 = client[95:88] ^ bank9_q_s2[352:345];
-    wire or_4883 = ((|xor_4873) & (4'd0 < bank9_q_s2[359:356])) | ((|(xor_4873 & not_4871)) & (bank9_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_4885 = client[87:80] ^ bank9_q_s2[344:337];
-    wire or_4895 = ((|xor_4885) & (4'd1 < bank9_q_s2[359:356])) | ((|(xor_4885 & not_4871)) & (bank9_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_4897 = client[79:72] ^ bank9_q_s2[336:329];
-    wire or_4907 = ((|xor_4897) & (4'd2 < bank9_q_s2[359:356])) | ((|(xor_4897 & not_4871)) & (bank9_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_4909 = client[71:64] ^ bank9_q_s2[328:321];
-    wire or_4919 = ((|xor_4909) & (4'd3 < bank9_q_s2[359:356])) | ((|(xor_4909 & not_4871)) & (bank9_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_4921 = client[63:56] ^ bank9_q_s2[320:313];
-    wire or_4931 = ((|xor_4921) & (4'd4 < bank9_q_s2[359:356])) | ((|(xor_4921 & not_4871)) & (bank9_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_4933 = client[55:48] ^ bank9_q_s2[312:305];
-    wire or_4943 = ((|xor_4933) & (4'd5 < bank9_q_s2[359:356])) | ((|(xor_4933 & not_4871)) & (bank9_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_4945 = client[47:40] ^ bank9_q_s2[304:297];
-    wire or_4955 = ((|xor_4945) & (4'd6 < bank9_q_s2[359:356])) | ((|(xor_4945 & not_4871)) & (bank9_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_4957 = client[39:32] ^ bank9_q_s2[296:289];
-    wire or_4967 = ((|xor_4957) & (4'd7 < bank9_q_s2[359:356])) | ((|(xor_4957 & not_4871)) & (bank9_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_4969 = client[31:24] ^ bank9_q_s2[288:281];
-    wire or_4979 = ((|xor_4969) & (4'd8 < bank9_q_s2[359:356])) | ((|(xor_4969 & not_4871)) & (bank9_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_4981 = client[23:16] ^ bank9_q_s2[280:273];
-    wire or_4991 = ((|xor_4981) & (4'd9 < bank9_q_s2[359:356])) | ((|(xor_4981 & not_4871)) & (bank9_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_4993 = client[15:8] ^ bank9_q_s2[272:265];
-    wire or_5003 = ((|xor_4993) & (4'ha < bank9_q_s2[359:356])) | ((|(xor_4993 & not_4871)) & (bank9_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_5005 = client[7:0] ^ bank9_q_s2[264:257];
-    wire or_5015 = ((|xor_5005) & (4'hb < bank9_q_s2[359:356])) | ((|(xor_5005 & not_4871)) & (bank9_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_5016 = {
-        or_4883,
-        or_4895,
-        or_4907,
-        or_4919,
-        or_4931,
-        or_4943,
-        or_4955,
-        or_4967,
-        or_4979,
-        or_4991,
-        or_5003,
-        or_5015
+    wire [7:0] not_4889 = ~(8'hff >> bank9_q_s2[355:353]);
+    wire [7:0] xor_4891 = client[95:88] ^ bank9_q_s2[352:345];
+    wire or_4901 = ((|xor_4891) & (4'd0 < bank9_q_s2[359:356])) | ((|(xor_4891 & not_4889)) & (bank9_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_4903 = client[87:80] ^ bank9_q_s2[344:337];
+    wire or_4913 = ((|xor_4903) & (4'd1 < bank9_q_s2[359:356])) | ((|(xor_4903 & not_4889)) & (bank9_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_4915 = client[79:72] ^ bank9_q_s2[336:329];
+    wire or_4925 = ((|xor_4915) & (4'd2 < bank9_q_s2[359:356])) | ((|(xor_4915 & not_4889)) & (bank9_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_4927 = client[71:64] ^ bank9_q_s2[328:321];
+    wire or_4937 = ((|xor_4927) & (4'd3 < bank9_q_s2[359:356])) | ((|(xor_4927 & not_4889)) & (bank9_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_4939 = client[63:56] ^ bank9_q_s2[320:313];
+    wire or_4949 = ((|xor_4939) & (4'd4 < bank9_q_s2[359:356])) | ((|(xor_4939 & not_4889)) & (bank9_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_4951 = client[55:48] ^ bank9_q_s2[312:305];
+    wire or_4961 = ((|xor_4951) & (4'd5 < bank9_q_s2[359:356])) | ((|(xor_4951 & not_4889)) & (bank9_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_4963 = client[47:40] ^ bank9_q_s2[304:297];
+    wire or_4973 = ((|xor_4963) & (4'd6 < bank9_q_s2[359:356])) | ((|(xor_4963 & not_4889)) & (bank9_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_4975 = client[39:32] ^ bank9_q_s2[296:289];
+    wire or_4985 = ((|xor_4975) & (4'd7 < bank9_q_s2[359:356])) | ((|(xor_4975 & not_4889)) & (bank9_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_4987 = client[31:24] ^ bank9_q_s2[288:281];
+    wire or_4997 = ((|xor_4987) & (4'd8 < bank9_q_s2[359:356])) | ((|(xor_4987 & not_4889)) & (bank9_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_4999 = client[23:16] ^ bank9_q_s2[280:273];
+    wire or_5009 = ((|xor_4999) & (4'd9 < bank9_q_s2[359:356])) | ((|(xor_4999 & not_4889)) & (bank9_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_5011 = client[15:8] ^ bank9_q_s2[272:265];
+    wire or_5021 = ((|xor_5011) & (4'ha < bank9_q_s2[359:356])) | ((|(xor_5011 & not_4889)) & (bank9_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_5023 = client[7:0] ^ bank9_q_s2[264:257];
+    wire or_5033 = ((|xor_5023) & (4'hb < bank9_q_s2[359:356])) | ((|(xor_5023 & not_4889)) & (bank9_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_5034 = {
+        or_4901,
+        or_4913,
+        or_4925,
+        or_4937,
+        or_4949,
+        or_4961,
+        or_4973,
+        or_4985,
+        or_4997,
+        or_5009,
+        or_5021,
+        or_5033
     };
-    wire [7:0] not_5023 = ~(8'hff >> bank9_q_s2[458:456]);
-    wire [7:0] xor_5025 = server[95:88] ^ bank9_q_s2[455:448];
-    wire or_5035 = ((|xor_5025) & (4'd0 < bank9_q_s2[462:459])) | ((|(xor_5025 & not_5023)) & (bank9_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_5037 = server[87:80] ^ bank9_q_s2[447:440];
-    wire or_5047 = ((|xor_5037) & (4'd1 < bank9_q_s2[462:459])) | ((|(xor_5037 & not_5023)) & (bank9_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_5049 = server[79:72] ^ bank9_q_s2[439:432];
-    wire or_5059 = ((|xor_5049) & (4'd2 < bank9_q_s2[462:459])) | ((|(xor_5049 & not_5023)) & (bank9_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_5061 = server[71:64] ^ bank9_q_s2[431:424];
-    wire or_5071 = ((|xor_5061) & (4'd3 < bank9_q_s2[462:459])) | ((|(xor_5061 & not_5023)) & (bank9_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_5073 = server[63:56] ^ bank9_q_s2[423:416];
-    wire or_5083 = ((|xor_5073) & (4'd4 < bank9_q_s2[462:459])) | ((|(xor_5073 & not_5023)) & (bank9_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_5085 = server[55:48] ^ bank9_q_s2[415:408];
-    wire or_5095 = ((|xor_5085) & (4'd5 < bank9_q_s2[462:459])) | ((|(xor_5085 & not_5023)) & (bank9_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_5097 = server[47:40] ^ bank9_q_s2[407:400];
-    wire or_5107 = ((|xor_5097) & (4'd6 < bank9_q_s2[462:459])) | ((|(xor_5097 & not_5023)) & (bank9_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_5109 = server[39:32] ^ bank9_q_s2[399:392];
-    wire or_5119 = ((|xor_5109) & (4'd7 < bank9_q_s2[462:459])) | ((|(xor_5109 & not_5023)) & (bank9_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_5121 = server[31:24] ^ bank9_q_s2[391:384];
-    wire or_5131 = ((|xor_5121) & (4'd8 < bank9_q_s2[462:459])) | ((|(xor_5121 & not_5023)) & (bank9_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_5133 = server[23:16] ^ bank9_q_s2[383:376];
-    wire or_5143 = ((|xor_5133) & (4'd9 < bank9_q_s2[462:459])) | ((|(xor_5133 & not_5023)) & (bank9_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_5145 = server[15:8] ^ bank9_q_s2[375:368];
-    wire or_5155 = ((|xor_5145) & (4'ha < bank9_q_s2[462:459])) | ((|(xor_5145 & not_5023)) & (bank9_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_5157 = server[7:0] ^ bank9_q_s2[367:360];
-    wire or_5167 = ((|xor_5157) & (4'hb < bank9_q_s2[462:459])) | ((|(xor_5157 & not_5023)) & (bank9_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_5168 = {
-        or_5035,
-        or_5047,
-        or_5059,
-        or_5071,
-        or_5083,
-        or_5095,
-        or_5107,
-        or_5119,
-        or_5131,
-        or_5143,
-        or_5155,
-        or_5167
+    wire [7:0] not_5041 = ~(8'hff >> bank9_q_s2[458:456]);
+    wire [7:0] xor_5043 = server[95:88] ^ bank9_q_s2[455:448];
+    wire or_5053 = ((|xor_5043) & (4'd0 < bank9_q_s2[462:459])) | ((|(xor_5043 & not_5041)) & (bank9_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_5055 = server[87:80] ^ bank9_q_s2[447:440];
+    wire or_5065 = ((|xor_5055) & (4'd1 < bank9_q_s2[462:459])) | ((|(xor_5055 & not_5041)) & (bank9_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_5067 = server[79:72] ^ bank9_q_s2[439:432];
+    wire or_5077 = ((|xor_5067) & (4'd2 < bank9_q_s2[462:459])) | ((|(xor_5067 & not_5041)) & (bank9_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_5079 = server[71:64] ^ bank9_q_s2[431:424];
+    wire or_5089 = ((|xor_5079) & (4'd3 < bank9_q_s2[462:459])) | ((|(xor_5079 & not_5041)) & (bank9_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_5091 = server[63:56] ^ bank9_q_s2[423:416];
+    wire or_5101 = ((|xor_5091) & (4'd4 < bank9_q_s2[462:459])) | ((|(xor_5091 & not_5041)) & (bank9_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_5103 = server[55:48] ^ bank9_q_s2[415:408];
+    wire or_5113 = ((|xor_5103) & (4'd5 < bank9_q_s2[462:459])) | ((|(xor_5103 & not_5041)) & (bank9_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_5115 = server[47:40] ^ bank9_q_s2[407:400];
+    wire or_5125 = ((|xor_5115) & (4'd6 < bank9_q_s2[462:459])) | ((|(xor_5115 & not_5041)) & (bank9_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_5127 = server[39:32] ^ bank9_q_s2[399:392];
+    wire or_5137 = ((|xor_5127) & (4'd7 < bank9_q_s2[462:459])) | ((|(xor_5127 & not_5041)) & (bank9_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_5139 = server[31:24] ^ bank9_q_s2[391:384];
+    wire or_5149 = ((|xor_5139) & (4'd8 < bank9_q_s2[462:459])) | ((|(xor_5139 & not_5041)) & (bank9_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_5151 = server[23:16] ^ bank9_q_s2[383:376];
+    wire or_5161 = ((|xor_5151) & (4'd9 < bank9_q_s2[462:459])) | ((|(xor_5151 & not_5041)) & (bank9_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_5163 = server[15:8] ^ bank9_q_s2[375:368];
+    wire or_5173 = ((|xor_5163) & (4'ha < bank9_q_s2[462:459])) | ((|(xor_5163 & not_5041)) & (bank9_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_5175 = server[7:0] ^ bank9_q_s2[367:360];
+    wire or_5185 = ((|xor_5175) & (4'hb < bank9_q_s2[462:459])) | ((|(xor_5175 & not_5041)) & (bank9_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_5186 = {
+        or_5053,
+        or_5065,
+        or_5077,
+        or_5089,
+        or_5101,
+        or_5113,
+        or_5125,
+        or_5137,
+        or_5149,
+        or_5161,
+        or_5173,
+        or_5185
     };
     wire [254:0] bank9_q_s2_254_0 = bank9_q_s2[254:0];
-    wire mux_5194 = later ? (~(|bank9_q_s2[104:89]) & (&bank9_q_s2[120:105])) : ((bank9_q_s2[104:89] <= client_port) & (client_port <= bank9_q_s2[120:105]));
-    wire mux_5204 = later ? (~(|bank9_q_s2[136:121]) & (&bank9_q_s2[152:137])) : ((bank9_q_s2[136:121] <= port) & (port <= bank9_q_s2[152:137]));
-    wire and_5225 = ({3'd0, bank9_q_s2[182:169]} <= size) & ((&bank9_q_s2[196:183]) | (size <= {3'd0, bank9_q_s2[196:183]}));
-    wire and_5256 = ~(|((client[127:96] ^ bank9_q_s2[35:4]) & ~(32'hffffffff >> bank9_q_s2[41:36]))) & ~(|((server[127:96] ^ bank9_q_s2[73:42]) & ~(32'hffffffff >> bank9_q_s2[79:74])));
-    wire and_5259 = (bank9_q_s2[80] | (bank9_q_s2[88:81] == protocol)) & ~(|(later ? bank9_q_s2[168:161] : ((bank9_q_s2[160:153] ^ flags) & bank9_q_s2[168:161])));
-    wire and_5260 = ((bank9_q_s2[3:2] == 2'd0) | ((bank9_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank9_q_s2[198] : bank9_q_s2[197]);
-    wire and_5262 = (and_5260 & (bank9_q_s2[199] | (bank9_q_s2[209:200] == arrival))) & (epoch ? bank9_q_s2[1] : bank9_q_s2[0]);
-    wire bank9_0_holds = ((((and_5263_s3 & and_5256_s3) & and_5205_s3) & and_5259_s3) & and_5225_s3) & or_5184_s3;
-    wire mux_5299 = later ? (~(|bank9_q_s2[359:344]) & (&bank9_q_s2[375:360])) : ((bank9_q_s2[359:344] <= client_port) & (client_port <= bank9_q_s2[375:360]));
-    wire mux_5309 = later ? (~(|bank9_q_s2[391:376]) & (&bank9_q_s2[407:392])) : ((bank9_q_s2[391:376] <= port) & (port <= bank9_q_s2[407:392]));
-    wire and_5328 = ({3'd0, bank9_q_s2[437:424]} <= size) & ((&bank9_q_s2[451:438]) | (size <= {3'd0, bank9_q_s2[451:438]}));
-    wire and_5359 = ~(|((client[127:96] ^ bank9_q_s2[290:259]) & ~(32'hffffffff >> bank9_q_s2[296:291]))) & ~(|((server[127:96] ^ bank9_q_s2[328:297]) & ~(32'hffffffff >> bank9_q_s2[334:329])));
-    wire and_5362 = (bank9_q_s2[335] | (bank9_q_s2[343:336] == protocol)) & ~(|(later ? bank9_q_s2[423:416] : ((bank9_q_s2[415:408] ^ flags) & bank9_q_s2[423:416])));
-    wire and_5363 = ((bank9_q_s2[258:257] == 2'd0) | ((bank9_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank9_q_s2[453] : bank9_q_s2[452]);
-    wire and_5365 = (and_5363 & (bank9_q_s2[454] | (bank9_q_s2[464:455] == arrival))) & (epoch ? bank9_q_s2[256] : bank9_q_s2[255]);
-    wire bank9_1_holds = ((((and_5366_s3 & and_5359_s3) & and_5310_s3) & and_5362_s3) & and_5328_s3) & not_5289_s3;
-    wire and_5385 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd9);
-    wire and_5386 = cfg_write & and_5385;
+    wire not_5200 = ~(bank9_q_s2[3:2] == 2'd3);
+    wire mux_5212 = later ? (~(|bank9_q_s2[104:89]) & (&bank9_q_s2[120:105])) : ((bank9_q_s2[104:89] <= client_port) & (client_port <= bank9_q_s2[120:105]));
+    wire mux_5222 = later ? (~(|bank9_q_s2[136:121]) & (&bank9_q_s2[152:137])) : ((bank9_q_s2[136:121] <= port) & (port <= bank9_q_s2[152:137]));
+    wire and_5243 = ({3'd0, bank9_q_s2[182:169]} <= size) & ((&bank9_q_s2[196:183]) | (size <= {3'd0, bank9_q_s2[196:183]}));
+    wire and_5274 = ~(|((client[127:96] ^ bank9_q_s2[35:4]) & ~(32'hffffffff >> bank9_q_s2[41:36]))) & ~(|((server[127:96] ^ bank9_q_s2[73:42]) & ~(32'hffffffff >> bank9_q_s2[79:74])));
+    wire and_5277 = (bank9_q_s2[80] | (bank9_q_s2[88:81] == protocol)) & ~(|(later ? bank9_q_s2[168:161] : ((bank9_q_s2[160:153] ^ flags) & bank9_q_s2[168:161])));
+    wire and_5278 = ((bank9_q_s2[3:2] == 2'd0) | ((bank9_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank9_q_s2[198] : bank9_q_s2[197]);
+    wire and_5280 = (and_5278 & (bank9_q_s2[199] | (bank9_q_s2[209:200] == arrival))) & (epoch ? bank9_q_s2[1] : bank9_q_s2[0]);
+    wire bank9_0_holds = (((((and_5281_s3 & and_5274_s3) & and_5223_s3) & and_5277_s3) & and_5243_s3) & or_5201_s3) & or_5202_s3;
+    wire mux_5319 = later ? (~(|bank9_q_s2[359:344]) & (&bank9_q_s2[375:360])) : ((bank9_q_s2[359:344] <= client_port) & (client_port <= bank9_q_s2[375:360]));
+    wire mux_5329 = later ? (~(|bank9_q_s2[391:376]) & (&bank9_q_s2[407:392])) : ((bank9_q_s2[391:376] <= port) & (port <= bank9_q_s2[407:392]));
+    wire and_5348 = ({3'd0, bank9_q_s2[437:424]} <= size) & ((&bank9_q_s2[451:438]) | (size <= {3'd0, bank9_q_s2[451:438]}));
+    wire and_5379 = ~(|((client[127:96] ^ bank9_q_s2[290:259]) & ~(32'hffffffff >> bank9_q_s2[296:291]))) & ~(|((server[127:96] ^ bank9_q_s2[328:297]) & ~(32'hffffffff >> bank9_q_s2[334:329])));
+    wire and_5382 = (bank9_q_s2[335] | (bank9_q_s2[343:336] == protocol)) & ~(|(later ? bank9_q_s2[423:416] : ((bank9_q_s2[415:408] ^ flags) & bank9_q_s2[423:416])));
+    wire and_5383 = ((bank9_q_s2[258:257] == 2'd0) | ((bank9_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank9_q_s2[453] : bank9_q_s2[452]);
+    wire and_5385 = (and_5383 & (bank9_q_s2[454] | (bank9_q_s2[464:455] == arrival))) & (epoch ? bank9_q_s2[256] : bank9_q_s2[255]);
+    wire bank9_1_holds = ((((and_5386_s3 & and_5379_s3) & and_5330_s3) & and_5382_s3) & and_5348_s3) & not_5309_s3;
+    wire and_5405 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'd9);
+    wire and_5406 = cfg_write & and_5405;
     wire [254:0] bank10_q_s2_509_255 = bank10_q_s2[509:255];
-    wire [7:0] not_5404 = ~(8'hff >> bank10_q_s2[355:353]);
-    wire [7:0] xor_5406 = client[95:88] ^ bank10_q_s2[352:345];
-    wire or_5416 = ((|xor_5406) & (4'd0 < bank10_q_s2[359:356])) | ((|(xor_5406 & not_5404)) & (bank10_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_5418 = client[87:80] ^ bank10_q_s2[344:337];
-    wire or_5428 = ((|xor_5418) & (4'd1 < bank10_q_s2[359:356])) | ((|(xor_5418 & not_5404)) & (bank10_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_5430 = client[79:72] ^ bank10_q_s2[336:329];
-    wire or_5440 = ((|xor_5430) & (4'd2 < bank10_q_s2[359:356])) | ((|(xor_5430 & not_5404)) & (bank10_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_5442 = client[71:64] ^ bank10_q_s2[328:321];
-    wire or_5452 = ((|xor_5442) & (4'd3 < bank10_q_s2[359:356])) | ((|(xor_5442 & not_5404)) & (bank10_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_5454 = client[63:56] ^ bank10_q_s2[320:313];
-    wire or_5464 = ((|xor_5454) & (4'd4 < bank10_q_s2[359:356])) | ((|(xor_5454 & not_5404)) & (bank10_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_5466 = client[55:48] ^ bank10_q_s2[312:305];
-    wire or_5476 = ((|xor_5466) & (4'd5 < bank10_q_s2[359:356])) | ((|(xor_5466 & not_5404)) & (bank10_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_5478 = client[47:40] ^ bank10_q_s2[304:297];
-    wire or_5488 = ((|xor_5478) & (4'd6 < bank10_q_s2[359:356])) | ((|(xor_5478 & not_5404)) & (bank10_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_5490 = client[39:32] ^ bank10_q_s2[296:289];
-    wire or_5500 = ((|xor_5490) & (4'd7 < bank10_q_s2[359:356])) | ((|(xor_5490 & not_5404)) & (bank10_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_5502 = client[31:24] ^ bank10_q_s2[288:281];
-    wire or_5512 = ((|xor_5502) & (4'd8 < bank10_q_s2[359:356])) | ((|(xor_5502 & not_5404)) & (bank10_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_5514 = client[23:16] ^ bank10_q_s2[280:273];
-    wire or_5524 = ((|xor_5514) & (4'd9 < bank10_q_s2[359:356])) | ((|(xor_5514 & not_5404)) & (bank10_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_5526 = client[15:8] ^ bank10_q_s2[272:265];
-    wire or_5536 = ((|xor_5526) & (4'ha < bank10_q_s2[359:356])) | ((|(xor_5526 & not_5404)) & (bank10_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_5538 = client[7:0] ^ bank10_q_s2[264:257];
-    wire or_5548 = ((|xor_5538) & (4'hb < bank10_q_s2[359:356])) | ((|(xor_5538 & not_5404)) & (bank10_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_5549 = {
-        or_5416,
-        or_5428,
-        or_5440,
-        or_5452,
-        or_5464,
-        or_5476,
-        or_5488,
-        or_5500,
-        or_5512,
-        or_5524,
-        or_5536,
-        or_5548
+    wire [7:0] not_5424 = ~(8'hff >> bank10_q_s2[355:353]);
+    wire [7:0] xor_5426 = client[95:88] ^ bank10_q_s2[352:345];
+    wire or_5436 = ((|xor_5426) & (4'd0 < bank10_q_s2[359:356])) | ((|(xor_5426 & not_5424)) & (bank10_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_5438 = client[87:80] ^ bank10_q_s2[344:337];
+    wire or_5448 = ((|xor_5438) & (4'd1 < bank10_q_s2[359:356])) | ((|(xor_5438 & not_5424)) & (bank10_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_5450 = client[79:72] ^ bank10_q_s2[336:329];
+    wire or_5460 = ((|xor_5450) & (4'd2 < bank10_q_s2[359:356])) | ((|(xor_5450 & not_5424)) & (bank10_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_5462 = client[71:64] ^ bank10_q_s2[328:321];
+    wire or_5472 = ((|xor_5462) & (4'd3 < bank10_q_s2[359:356])) | ((|(xor_5462 & not_5424)) & (bank10_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_5474 = client[63:56] ^ bank10_q_s2[320:313];
+    wire or_5484 = ((|xor_5474) & (4'd4 < bank10_q_s2[359:356])) | ((|(xor_5474 & not_5424)) & (bank10_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_5486 = client[55:48] ^ bank10_q_s2[312:305];
+    wire or_5496 = ((|xor_5486) & (4'd5 < bank10_q_s2[359:356])) | ((|(xor_5486 & not_5424)) & (bank10_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_5498 = client[47:40] ^ bank10_q_s2[304:297];
+    wire or_5508 = ((|xor_5498) & (4'd6 < bank10_q_s2[359:356])) | ((|(xor_5498 & not_5424)) & (bank10_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_5510 = client[39:32] ^ bank10_q_s2[296:289];
+    wire or_5520 = ((|xor_5510) & (4'd7 < bank10_q_s2[359:356])) | ((|(xor_5510 & not_5424)) & (bank10_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_5522 = client[31:24] ^ bank10_q_s2[288:281];
+    wire or_5532 = ((|xor_5522) & (4'd8 < bank10_q_s2[359:356])) | ((|(xor_5522 & not_5424)) & (bank10_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_5534 = client[23:16] ^ bank10_q_s2[280:273];
+    wire or_5544 = ((|xor_5534) & (4'd9 < bank10_q_s2[359:356])) | ((|(xor_5534 & not_5424)) & (bank10_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_5546 = client[15:8] ^ bank10_q_s2[272:265];
+    wire or_5556 = ((|xor_5546) & (4'ha < bank10_q_s2[359:356])) | ((|(xor_5546 & not_5424)) & (bank10_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_5558 = client[7:0] ^ bank10_q_s2[264:257];
+    wire or_5568 = ((|xor_5558) & (4'hb < bank10_q_s2[359:356])) | ((|(xor_5558 & not_5424)) & (bank10_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_5569 = {
+        or_5436,
+        or_5448,
+        or_5460,
+        or_5472,
+        or_5484,
+        or_5496,
+        or_5508,
+        or_5520,
+        or_5532,
+        or_5544,
+        or_5556,
+        or_5568
     };
-    wire [7:0] not_5556 = ~(8'hff >> bank10_q_s2[458:456]);
-    wire [7:0] xor_5558 = server[95:88] ^ bank10_q_s2[455:448];
-    wire or_5568 = ((|xor_5558) & (4'd0 < bank10_q_s2[462:459])) | ((|(xor_5558 & not_5556)) & (bank10_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_5570 = server[87:80] ^ bank10_q_s2[447:440];
-    wire or_5580 = ((|xor_5570) & (4'd1 < bank10_q_s2[462:459])) | ((|(xor_5570 & not_5556)) & (bank10_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_5582 = server[79:72] ^ bank10_q_s2[439:432];
-    wire or_5592 = ((|xor_5582) & (4'd2 < bank10_q_s2[462:459])) | ((|(xor_5582 & not_5556)) & (bank10_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_5594 = server[71:64] ^ bank10_q_s2[431:424];
-    wire or_5604 = ((|xor_5594) & (4'd3 < bank10_q_s2[462:459])) | ((|(xor_5594 & not_5556)) & (bank10_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_5606 = server[63:56] ^ bank10_q_s2[423:416];
-    wire or_5616 = ((|xor_5606) & (4'd4 < bank10_q_s2[462:459])) | ((|(xor_5606 & not_5556)) & (bank10_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_5618 = server[55:48] ^ bank10_q_s2[415:408];
-    wire or_5628 = ((|xor_5618) & (4'd5 < bank10_q_s2[462:459])) | ((|(xor_5618 & not_5556)) & (bank10_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_5630 = server[47:40] ^ bank10_q_s2[407:400];
-    wire or_5640 = ((|xor_5630) & (4'd6 < bank10_q_s2[462:459])) | ((|(xor_5630 & not_5556)) & (bank10_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_5642 = server[39:32] ^ bank10_q_s2[399:392];
-    wire or_5652 = ((|xor_5642) & (4'd7 < bank10_q_s2[462:459])) | ((|(xor_5642 & not_5556)) & (bank10_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_5654 = server[31:24] ^ bank10_q_s2[391:384];
-    wire or_5664 = ((|xor_5654) & (4'd8 < bank10_q_s2[462:459])) | ((|(xor_5654 & not_5556)) & (bank10_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_5666 = server[23:16] ^ bank10_q_s2[383:376];
-    wire or_5676 = ((|xor_5666) & (4'd9 < bank10_q_s2[462:459])) | ((|(xor_5666 & not_5556)) & (bank10_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_5678 = server[15:8] ^ bank10_q_s2[375:368];
-    wire or_5688 = ((|xor_5678) & (4'ha < bank10_q_s2[462:459])) | ((|(xor_5678 & not_5556)) & (bank10_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_5690 = server[7:0] ^ bank10_q_s2[367:360];
-    wire or_5700 = ((|xor_5690) & (4'hb < bank10_q_s2[462:459])) | ((|(xor_5690 & not_5556)) & (bank10_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_5701 = {
-        or_5568,
-        or_5580,
-        or_5592,
-        or_5604,
-        or_5616,
-        or_5628,
-        or_5640,
-        or_5652,
-        or_5664,
-        or_5676,
-        or_5688,
-        or_5700
+    wire [7:0] not_5576 = ~(8'hff >> bank10_q_s2[458:456]);
+    wire [7:0] xor_5578 = server[95:88] ^ bank10_q_s2[455:448];
+    wire or_5588 = ((|xor_5578) & (4'd0 < bank10_q_s2[462:459])) | ((|(xor_5578 & not_5576)) & (bank10_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_5590 = server[87:80] ^ bank10_q_s2[447:440];
+    wire or_5600 = ((|xor_5590) & (4'd1 < bank10_q_s2[462:459])) | ((|(xor_5590 & not_5576)) & (bank10_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_5602 = server[79:72] ^ bank10_q_s2[439:432];
+    wire or_5612 = ((|xor_5602) & (4'd2 < bank10_q_s2[462:459])) | ((|(xor_5602 & not_5576)) & (bank10_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_5614 = server[71:64] ^ bank10_q_s2[431:424];
+    wire or_5624 = ((|xor_5614) & (4'd3 < bank10_q_s2[462:459])) | ((|(xor_5614 & not_5576)) & (bank10_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_5626 = server[63:56] ^ bank10_q_s2[423:416];
+    wire or_5636 = ((|xor_5626) & (4'd4 < bank10_q_s2[462:459])) | ((|(xor_5626 & not_5576)) & (bank10_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_5638 = server[55:48] ^ bank10_q_s2[415:408];
+    wire or_5648 = ((|xor_5638) & (4'd5 < bank10_q_s2[462:459])) | ((|(xor_5638 & not_5576)) & (bank10_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_5650 = server[47:40] ^ bank10_q_s2[407:400];
+    wire or_5660 = ((|xor_5650) & (4'd6 < bank10_q_s2[462:459])) | ((|(xor_5650 & not_5576)) & (bank10_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_5662 = server[39:32] ^ bank10_q_s2[399:392];
+    wire or_5672 = ((|xor_5662) & (4'd7 < bank10_q_s2[462:459])) | ((|(xor_5662 & not_5576)) & (bank10_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_5674 = server[31:24] ^ bank10_q_s2[391:384];
+    wire or_5684 = ((|xor_5674) & (4'd8 < bank10_q_s2[462:459])) | ((|(xor_5674 & not_5576)) & (bank10_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_5686 = server[23:16] ^ bank10_q_s2[383:376];
+    wire or_5696 = ((|xor_5686) & (4'd9 < bank10_q_s2[462:459])) | ((|(xor_5686 & not_5576)) & (bank10_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_5698 = server[15:8] ^ bank10_q_s2[375:368];
+    wire or_5708 = ((|xor_5698) & (4'ha < bank10_q_s2[462:459])) | ((|(xor_5698 & not_5576)) & (bank10_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_5710 = server[7:0] ^ bank10_q_s2[367:360];
+    wire or_5720 = ((|xor_5710) & (4'hb < bank10_q_s2[462:459])) | ((|(xor_5710 & not_5576)) & (bank10_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_5721 = {
+        or_5588,
+        or_5600,
+        or_5612,
+        or_5624,
+        or_5636,
+        or_5648,
+        or_5660,
+        or_5672,
+        or_5684,
+        or_5696,
+        or_5708,
+        or_5720
     };
     wire [254:0] bank10_q_s2_254_0 = bank10_q_s2[254:0];
-    wire mux_5727 = later ? (~(|bank10_q_s2[104:89]) & (&bank10_q_s2[120:105])) : ((bank10_q_s2[104:89] <= client_port) & (client_port <= bank10_q_s2[120:105]));
-    wire mux_5737 = later ? (~(|bank10_q_s2[136:121]) & (&bank10_q_s2[152:137])) : ((bank10_q_s2[136:121] <= port) & (port <= bank10_q_s2[152:137]));
-    wire and_5758 = ({3'd0, bank10_q_s2[182:169]} <= size) & ((&bank10_q_s2[196:183]) | (size <= {3'd0, bank10_q_s2[196:183]}));
-    wire and_5789 = ~(|((client[127:96] ^ bank10_q_s2[35:4]) & ~(32'hffffffff >> bank10_q_s2[41:36]))) & ~(|((server[127:96] ^ bank10_q_s2[73:42]) & ~(32'hffffffff >> bank10_q_s2[79:74])));
-    wire not_5791 = ~(|(later ? bank10_q_s2[168:161] : ((bank10_q_s2[160:153] ^ flags) & bank10_q_s2[168:161])));
-    wire and_5793 = ((bank10_q_s2[3:2] == 2'd0) | ((bank10_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank10_q_s2[198] : bank10_q_s2[197]);
-    wire and_5795 = (and_5793 & (bank10_q_s2[199] | (bank10_q_s2[209:200] == arrival))) & (epoch ? bank10_q_s2[1] : bank10_q_s2[0]);
-    wire bank10_0_holds = ((((and_5796_s3 & and_5789_s3) & and_5738_s3) & and_5792_s3) & and_5758_s3) & or_5717_s3;
-    wire mux_5832 = later ? (~(|bank10_q_s2[359:344]) & (&bank10_q_s2[375:360])) : ((bank10_q_s2[359:344] <= client_port) & (client_port <= bank10_q_s2[375:360]));
-    wire mux_5842 = later ? (~(|bank10_q_s2[391:376]) & (&bank10_q_s2[407:392])) : ((bank10_q_s2[391:376] <= port) & (port <= bank10_q_s2[407:392]));
-    wire and_5861 = ({3'd0, bank10_q_s2[437:424]} <= size) & ((&bank10_q_s2[451:438]) | (size <= {3'd0, bank10_q_s2[451:438]}));
-    wire and_5892 = ~(|((client[127:96] ^ bank10_q_s2[290:259]) & ~(32'hffffffff >> bank10_q_s2[296:291]))) & ~(|((server[127:96] ^ bank10_q_s2[328:297]) & ~(32'hffffffff >> bank10_q_s2[334:329])));
-    wire not_5894 = ~(|(later ? bank10_q_s2[423:416] : ((bank10_q_s2[415:408] ^ flags) & bank10_q_s2[423:416])));
-    wire and_5896 = ((bank10_q_s2[258:257] == 2'd0) | ((bank10_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank10_q_s2[453] : bank10_q_s2[452]);
-    wire and_5898 = (and_5896 & (bank10_q_s2[454] | (bank10_q_s2[464:455] == arrival))) & (epoch ? bank10_q_s2[256] : bank10_q_s2[255]);
-    wire bank10_1_holds = ((((and_5899_s3 & and_5892_s3) & and_5843_s3) & and_5895_s3) & and_5861_s3) & not_5822_s3;
-    wire and_5918 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'ha);
-    wire and_5919 = cfg_write & and_5918;
+    wire not_5735 = ~(bank10_q_s2[3:2] == 2'd3);
+    wire mux_5747 = later ? (~(|bank10_q_s2[104:89]) & (&bank10_q_s2[120:105])) : ((bank10_q_s2[104:89] <= client_port) & (client_port <= bank10_q_s2[120:105]));
+    wire mux_5757 = later ? (~(|bank10_q_s2[136:121]) & (&bank10_q_s2[152:137])) : ((bank10_q_s2[136:121] <= port) & (port <= bank10_q_s2[152:137]));
+    wire and_5778 = ({3'd0, bank10_q_s2[182:169]} <= size) & ((&bank10_q_s2[196:183]) | (size <= {3'd0, bank10_q_s2[196:183]}));
+    wire and_5809 = ~(|((client[127:96] ^ bank10_q_s2[35:4]) & ~(32'hffffffff >> bank10_q_s2[41:36]))) & ~(|((server[127:96] ^ bank10_q_s2[73:42]) & ~(32'hffffffff >> bank10_q_s2[79:74])));
+    wire not_5811 = ~(|(later ? bank10_q_s2[168:161] : ((bank10_q_s2[160:153] ^ flags) & bank10_q_s2[168:161])));
+    wire and_5813 = ((bank10_q_s2[3:2] == 2'd0) | ((bank10_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank10_q_s2[198] : bank10_q_s2[197]);
+    wire and_5815 = (and_5813 & (bank10_q_s2[199] | (bank10_q_s2[209:200] == arrival))) & (epoch ? bank10_q_s2[1] : bank10_q_s2[0]);
+    wire bank10_0_holds = (((((and_5816_s3 & and_5809_s3) & and_5758_s3) & and_5812_s3) & and_5778_s3) & or_5736_s3) & or_5737_s3;
+    wire mux_5854 = later ? (~(|bank10_q_s2[359:344]) & (&bank10_q_s2[375:360])) : ((bank10_q_s2[359:344] <= client_port) & (client_port <= bank10_q_s2[375:360]));
+    wire mux_5864 = later ? (~(|bank10_q_s2[391:376]) & (&bank10_q_s2[407:392])) : ((bank10_q_s2[391:376] <= port) & (port <= bank10_q_s2[407:392]));
+    wire and_5883 = ({3'd0, bank10_q_s2[437:424]} <= size) & ((&bank10_q_s2[451:438]) | (size <= {3'd0, bank10_q_s2[451:438]}));
+    wire and_5914 = ~(|((client[127:96] ^ bank10_q_s2[290:259]) & ~(32'hffffffff >> bank10_q_s2[296:291]))) & ~(|((server[127:96] ^ bank10_q_s2[328:297]) & ~(32'hffffffff >> bank10_q_s2[334:329])));
+    wire not_5916 = ~(|(later ? bank10_q_s2[423:416] : ((bank10_q_s2[415:408] ^ flags) & bank10_q_s2[423:416])));
+    wire and_5918 = ((bank10_q_s2[258:257] == 2'd0) | ((bank10_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank10_q_s2[453] : bank10_q_s2[452]);
+    wire and_5920 = (and_5918 & (bank10_q_s2[454] | (bank10_q_s2[464:455] == arrival))) & (epoch ? bank10_q_s2[256] : bank10_q_s2[255]);
+    wire bank10_1_holds = ((((and_5921_s3 & and_5914_s3) & and_5865_s3) & and_5917_s3) & and_5883_s3) & not_5844_s3;
+    wire and_5940 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'ha);
+    wire and_5941 = cfg_write & and_5940;
     wire [254:0] bank11_q_s2_509_255 = bank11_q_s2[509:255];
-    wire [7:0] not_5937 = ~(8'hff >> bank11_q_s2[355:353]);
-    wire [7:0] xor_5939 = client[95:88] ^ bank11_q_s2[352:345];
-    wire or_5949 = ((|xor_5939) & (4'd0 < bank11_q_s2[359:356])) | ((|(xor_5939 & not_5937)) & (bank11_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_5951 = client[87:80] ^ bank11_q_s2[344:337];
-    wire or_5961 = ((|xor_5951) & (4'd1 < bank11_q_s2[359:356])) | ((|(xor_5951 & not_5937)) & (bank11_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_5963 = client[79:72] ^ bank11_q_s2[336:329];
-    wire or_5973 = ((|xor_5963) & (4'd2 < bank11_q_s2[359:356])) | ((|(xor_5963 & not_5937)) & (bank11_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_5975 = client[71:64] ^ bank11_q_s2[328:321];
-    wire or_5985 = ((|xor_5975) & (4'd3 < bank11_q_s2[359:356])) | ((|(xor_5975 & not_5937)) & (bank11_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_5987 = client[63:56] ^ bank11_q_s2[320:313];
-    wire or_5997 = ((|xor_5987) & (4'd4 < bank11_q_s2[359:356])) | ((|(xor_5987 & not_5937)) & (bank11_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_5999 = client[55:48] ^ bank11_q_s2[312:305];
-    wire or_6009 = ((|xor_5999) & (4'd5 < bank11_q_s2[359:356])) | ((|(xor_5999 & not_5937)) & (bank11_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_6011 = client[47:40] ^ bank11_q_s2[304:297];
-    wire or_6021 = ((|xor_6011) & (4'd6 < bank11_q_s2[359:356])) | ((|(xor_6011 & not_5937)) & (bank11_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_6023 = client[39:32] ^ bank11_q_s2[296:289];
-    wire or_6033 = ((|xor_6023) & (4'd7 < bank11_q_s2[359:356])) | ((|(xor_6023 & not_5937)) & (bank11_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_6035 = client[31:24] ^ bank11_q_s2[288:281];
-    wire or_6045 = ((|xor_6035) & (4'd8 < bank11_q_s2[359:356])) | ((|(xor_6035 & not_5937)) & (bank11_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_6047 = client[23:16] ^ bank11_q_s2[280:273];
-    wire or_6057 = ((|xor_6047) & (4'd9 < bank11_q_s2[359:356])) | ((|(xor_6047 & not_5937)) & (bank11_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_6059 = client[15:8] ^ bank11_q_s2[272:265];
-    wire or_6069 = ((|xor_6059) & (4'ha < bank11_q_s2[359:356])) | ((|(xor_6059 & not_5937)) & (bank11_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_6071 = client[7:0] ^ bank11_q_s2[264:257];
-    wire or_6081 = ((|xor_6071) & (4'hb < bank11_q_s2[359:356])) | ((|(xor_6071 & not_5937)) & (bank11_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_6082 = {
-        or_5949,
-        or_5961,
-        or_5973,
-        or_5985,
-        or_5997,
-        or_6009,
-        or_6021,
-        or_6033,
-        or_6045,
-        or_6057,
-        or_6069,
-        or_6081
+    wire [7:0] not_5959 = ~(8'hff >> bank11_q_s2[355:353]);
+    wire [7:0] xor_5961 = client[95:88] ^ bank11_q_s2[352:345];
+    wire or_5971 = ((|xor_5961) & (4'd0 < bank11_q_s2[359:356])) | ((|(xor_5961 & not_5959)) & (bank11_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_5973 = client[87:80] ^ bank11_q_s2[344:337];
+    wire or_5983 = ((|xor_5973) & (4'd1 < bank11_q_s2[359:356])) | ((|(xor_5973 & not_5959)) & (bank11_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_5985 = client[79:72] ^ bank11_q_s2[336:329];
+    wire or_5995 = ((|xor_5985) & (4'd2 < bank11_q_s2[359:356])) | ((|(xor_5985 & not_5959)) & (bank11_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_5997 = client[71:64] ^ bank11_q_s2[328:321];
+    wire or_6007 = ((|xor_5997) & (4'd3 < bank11_q_s2[359:356])) | ((|(xor_5997 & not_5959)) & (bank11_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_6009 = client[63:56] ^ bank11_q_s2[320:313];
+    wire or_6019 = ((|xor_6009) & (4'd4 < bank11_q_s2[359:356])) | ((|(xor_6009 & not_5959)) & (bank11_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_6021 = client[55:48] ^ bank11_q_s2[312:305];
+    wire or_6031 = ((|xor_6021) & (4'd5 < bank11_q_s2[359:356])) | ((|(xor_6021 & not_5959)) & (bank11_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_6033 = client[47:40] ^ bank11_q_s2[304:297];
+    wire or_6043 = ((|xor_6033) & (4'd6 < bank11_q_s2[359:356])) | ((|(xor_6033 & not_5959)) & (bank11_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_6045 = client[39:32] ^ bank11_q_s2[296:289];
+    wire or_6055 = ((|xor_6045) & (4'd7 < bank11_q_s2[359:356])) | ((|(xor_6045 & not_5959)) & (bank11_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_6057 = client[31:24] ^ bank11_q_s2[288:281];
+    wire or_6067 = ((|xor_6057) & (4'd8 < bank11_q_s2[359:356])) | ((|(xor_6057 & not_5959)) & (bank11_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_6069 = client[23:16] ^ bank11_q_s2[280:273];
+    wire or_6079 = ((|xor_6069) & (4'd9 < bank11_q_s2[359:356])) | ((|(xor_6069 & not_5959)) & (bank11_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_6081 = client[15:8] ^ bank11_q_s2[272:265];
+    wire or_6091 = ((|xor_6081) & (4'ha < bank11_q_s2[359:356])) | ((|(xor_6081 & not_5959)) & (bank11_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_6093 = client[7:0] ^ bank11_q_s2[264:257];
+    wire or_6103 = ((|xor_6093) & (4'hb < bank11_q_s2[359:356])) | ((|(xor_6093 & not_5959)) & (bank11_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_6104 = {
+        or_5971,
+        or_5983,
+        or_5995,
+        or_6007,
+        or_6019,
+        or_6031,
+        or_6043,
+        or_6055,
+        or_6067,
+        or_6079,
+        or_6091,
+        or_6103
     };
-    wire [7:0] not_6089 = ~(8'hff >> bank11_q_s2[458:456]);
-    wire [7:0] xor_6091 = server[95:88] ^ bank11_q_s2[455:448];
-    wire or_6101 = ((|xor_6091) & (4'd0 < bank11_q_s2[462:459])) | ((|(xor_6091 & not_6089)) & (bank11_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_6103 = server[87:80] ^ bank11_q_s2[447:440];
-    wire or_6113 = ((|xor_6103) & (4'd1 < bank11_q_s2[462:459])) | ((|(xor_6103 & not_6089)) & (bank11_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_6115 = server[79:72] ^ bank11_q_s2[439:432];
-    wire or_6125 = ((|xor_6115) & (4'd2 < bank11_q_s2[462:459])) | ((|(xor_6115 & not_6089)) & (bank11_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_6127 = server[71:64] ^ bank11_q_s2[431:424];
-    wire or_6137 = ((|xor_6127) & (4'd3 < bank11_q_s2[462:459])) | ((|(xor_6127 & not_6089)) & (bank11_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_6139 = server[63:56] ^ bank11_q_s2[423:416];
-    wire or_6149 = ((|xor_6139) & (4'd4 < bank11_q_s2[462:459])) | ((|(xor_6139 & not_6089)) & (bank11_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_6151 = server[55:48] ^ bank11_q_s2[415:408];
-    wire or_6161 = ((|xor_6151) & (4'd5 < bank11_q_s2[462:459])) | ((|(xor_6151 & not_6089)) & (bank11_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_6163 = server[47:40] ^ bank11_q_s2[407:400];
-    wire or_6173 = ((|xor_6163) & (4'd6 < bank11_q_s2[462:459])) | ((|(xor_6163 & not_6089)) & (bank11_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_6175 = server[39:32] ^ bank11_q_s2[399:392];
-    wire or_6185 = ((|xor_6175) & (4'd7 < bank11_q_s2[462:459])) | ((|(xor_6175 & not_6089)) & (bank11_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_6187 = server[31:24] ^ bank11_q_s2[391:384];
-    wire or_6197 = ((|xor_6187) & (4'd8 < bank11_q_s2[462:459])) | ((|(xor_6187 & not_6089)) & (bank11_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_6199 = server[23:16] ^ bank11_q_s2[383:376];
-    wire or_6209 = ((|xor_6199) & (4'd9 < bank11_q_s2[462:459])) | ((|(xor_6199 & not_6089)) & (bank11_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_6211 = server[15:8] ^ bank11_q_s2[375:368];
-    wire or_6221 = ((|xor_6211) & (4'ha < bank11_q_s2[462:459])) | ((|(xor_6211 & not_6089)) & (bank11_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_6223 = server[7:0] ^ bank11_q_s2[367:360];
-    wire or_6233 = ((|xor_6223) & (4'hb < bank11_q_s2[462:459])) | ((|(xor_6223 & not_6089)) & (bank11_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_6234 = {
-        or_6101,
-        or_6113,
-        or_6125,
-        or_6137,
-        or_6149,
-        or_6161,
-        or_6173,
-        or_6185,
-        or_6197,
-        or_6209,
-        or_6221,
-        or_6233
+    wire [7:0] not_6111 = ~(8'hff >> bank11_q_s2[458:456]);
+    wire [7:0] xor_6113 = server[95:88] ^ bank11_q_s2[455:448];
+    wire or_6123 = ((|xor_6113) & (4'd0 < bank11_q_s2[462:459])) | ((|(xor_6113 & not_6111)) & (bank11_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_6125 = server[87:80] ^ bank11_q_s2[447:440];
+    wire or_6135 = ((|xor_6125) & (4'd1 < bank11_q_s2[462:459])) | ((|(xor_6125 & not_6111)) & (bank11_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_6137 = server[79:72] ^ bank11_q_s2[439:432];
+    wire or_6147 = ((|xor_6137) & (4'd2 < bank11_q_s2[462:459])) | ((|(xor_6137 & not_6111)) & (bank11_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_6149 = server[71:64] ^ bank11_q_s2[431:424];
+    wire or_6159 = ((|xor_6149) & (4'd3 < bank11_q_s2[462:459])) | ((|(xor_6149 & not_6111)) & (bank11_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_6161 = server[63:56] ^ bank11_q_s2[423:416];
+    wire or_6171 = ((|xor_6161) & (4'd4 < bank11_q_s2[462:459])) | ((|(xor_6161 & not_6111)) & (bank11_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_6173 = server[55:48] ^ bank11_q_s2[415:408];
+    wire or_6183 = ((|xor_6173) & (4'd5 < bank11_q_s2[462:459])) | ((|(xor_6173 & not_6111)) & (bank11_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_6185 = server[47:40] ^ bank11_q_s2[407:400];
+    wire or_6195 = ((|xor_6185) & (4'd6 < bank11_q_s2[462:459])) | ((|(xor_6185 & not_6111)) & (bank11_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_6197 = server[39:32] ^ bank11_q_s2[399:392];
+    wire or_6207 = ((|xor_6197) & (4'd7 < bank11_q_s2[462:459])) | ((|(xor_6197 & not_6111)) & (bank11_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_6209 = server[31:24] ^ bank11_q_s2[391:384];
+    wire or_6219 = ((|xor_6209) & (4'd8 < bank11_q_s2[462:459])) | ((|(xor_6209 & not_6111)) & (bank11_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_6221 = server[23:16] ^ bank11_q_s2[383:376];
+    wire or_6231 = ((|xor_6221) & (4'd9 < bank11_q_s2[462:459])) | ((|(xor_6221 & not_6111)) & (bank11_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_6233 = server[15:8] ^ bank11_q_s2[375:368];
+    wire or_6243 = ((|xor_6233) & (4'ha < bank11_q_s2[462:459])) | ((|(xor_6233 & not_6111)) & (bank11_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_6245 = server[7:0] ^ bank11_q_s2[367:360];
+    wire or_6255 = ((|xor_6245) & (4'hb < bank11_q_s2[462:459])) | ((|(xor_6245 & not_6111)) & (bank11_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_6256 = {
+        or_6123,
+        or_6135,
+        or_6147,
+        or_6159,
+        or_6171,
+        or_6183,
+        or_6195,
+        or_6207,
+        or_6219,
+        or_6231,
+        or_6243,
+        or_6255
     };
     wire [254:0] bank11_q_s2_254_0 = bank11_q_s2[254:0];
-    wire mux_6260 = later ? (~(|bank11_q_s2[104:89]) & (&bank11_q_s2[120:105])) : ((bank11_q_s2[104:89] <= client_port) & (client_port <= bank11_q_s2[120:105]));
-    wire mux_6270 = later ? (~(|bank11_q_s2[136:121]) & (&bank11_q_s2[152:137])) : ((bank11_q_s2[136:121] <= port) & (port <= bank11_q_s2[152:137]));
-    wire and_6291 = ({3'd0, bank11_q_s2[182:169]} <= size) & ((&bank11_q_s2[196:183]) | (size <= {3'd0, bank11_q_s2[196:183]}));
-    wire and_6322 = ~(|((client[127:96] ^ bank11_q_s2[35:4]) & ~(32'hffffffff >> bank11_q_s2[41:36]))) & ~(|((server[127:96] ^ bank11_q_s2[73:42]) & ~(32'hffffffff >> bank11_q_s2[79:74])));
-    wire not_6324 = ~(|(later ? bank11_q_s2[168:161] : ((bank11_q_s2[160:153] ^ flags) & bank11_q_s2[168:161])));
-    wire and_6326 = ((bank11_q_s2[3:2] == 2'd0) | ((bank11_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank11_q_s2[198] : bank11_q_s2[197]);
-    wire and_6328 = (and_6326 & (bank11_q_s2[199] | (bank11_q_s2[209:200] == arrival))) & (epoch ? bank11_q_s2[1] : bank11_q_s2[0]);
-    wire bank11_0_holds = ((((and_6329_s3 & and_6322_s3) & and_6271_s3) & and_6325_s3) & and_6291_s3) & or_6250_s3;
-    wire mux_6365 = later ? (~(|bank11_q_s2[359:344]) & (&bank11_q_s2[375:360])) : ((bank11_q_s2[359:344] <= client_port) & (client_port <= bank11_q_s2[375:360]));
-    wire mux_6375 = later ? (~(|bank11_q_s2[391:376]) & (&bank11_q_s2[407:392])) : ((bank11_q_s2[391:376] <= port) & (port <= bank11_q_s2[407:392]));
-    wire and_6394 = ({3'd0, bank11_q_s2[437:424]} <= size) & ((&bank11_q_s2[451:438]) | (size <= {3'd0, bank11_q_s2[451:438]}));
-    wire and_6425 = ~(|((client[127:96] ^ bank11_q_s2[290:259]) & ~(32'hffffffff >> bank11_q_s2[296:291]))) & ~(|((server[127:96] ^ bank11_q_s2[328:297]) & ~(32'hffffffff >> bank11_q_s2[334:329])));
-    wire not_6427 = ~(|(later ? bank11_q_s2[423:416] : ((bank11_q_s2[415:408] ^ flags) & bank11_q_s2[423:416])));
-    wire and_6429 = ((bank11_q_s2[258:257] == 2'd0) | ((bank11_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank11_q_s2[453] : bank11_q_s2[452]);
-    wire and_6431 = (and_6429 & (bank11_q_s2[454] | (bank11_q_s2[464:455] == arrival))) & (epoch ? bank11_q_s2[256] : bank11_q_s2[255]);
-    wire bank11_1_holds = ((((and_6432_s3 & and_6425_s3) & and_6376_s3) & and_6428_s3) & and_6394_s3) & not_6355_s3;
-    wire and_6451 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hb);
-    wire and_6452 = cfg_write & and_6451;
+    wire not_6270 = ~(bank11_q_s2[3:2] == 2'd3);
+    wire mux_6282 = later ? (~(|bank11_q_s2[104:89]) & (&bank11_q_s2[120:105])) : ((bank11_q_s2[104:89] <= client_port) & (client_port <= bank11_q_s2[120:105]));
+    wire mux_6292 = later ? (~(|bank11_q_s2[136:121]) & (&bank11_q_s2[152:137])) : ((bank11_q_s2[136:121] <= port) & (port <= bank11_q_s2[152:137]));
+    wire and_6313 = ({3'd0, bank11_q_s2[182:169]} <= size) & ((&bank11_q_s2[196:183]) | (size <= {3'd0, bank11_q_s2[196:183]}));
+    wire and_6344 = ~(|((client[127:96] ^ bank11_q_s2[35:4]) & ~(32'hffffffff >> bank11_q_s2[41:36]))) & ~(|((server[127:96] ^ bank11_q_s2[73:42]) & ~(32'hffffffff >> bank11_q_s2[79:74])));
+    wire not_6346 = ~(|(later ? bank11_q_s2[168:161] : ((bank11_q_s2[160:153] ^ flags) & bank11_q_s2[168:161])));
+    wire and_6348 = ((bank11_q_s2[3:2] == 2'd0) | ((bank11_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank11_q_s2[198] : bank11_q_s2[197]);
+    wire and_6350 = (and_6348 & (bank11_q_s2[199] | (bank11_q_s2[209:200] == arrival))) & (epoch ? bank11_q_s2[1] : bank11_q_s2[0]);
+    wire bank11_0_holds = (((((and_6351_s3 & and_6344_s3) & and_6293_s3) & and_6347_s3) & and_6313_s3) & or_6271_s3) & or_6272_s3;
+    wire mux_6389 = later ? (~(|bank11_q_s2[359:344]) & (&bank11_q_s2[375:360])) : ((bank11_q_s2[359:344] <= client_port) & (client_port <= bank11_q_s2[375:360]));
+    wire mux_6399 = later ? (~(|bank11_q_s2[391:376]) & (&bank11_q_s2[407:392])) : ((bank11_q_s2[391:376] <= port) & (port <= bank11_q_s2[407:392]));
+    wire and_6418 = ({3'd0, bank11_q_s2[437:424]} <= size) & ((&bank11_q_s2[451:438]) | (size <= {3'd0, bank11_q_s2[451:438]}));
+    wire and_6449 = ~(|((client[127:96] ^ bank11_q_s2[290:259]) & ~(32'hffffffff >> bank11_q_s2[296:291]))) & ~(|((server[127:96] ^ bank11_q_s2[328:297]) & ~(32'hffffffff >> bank11_q_s2[334:329])));
+    wire not_6451 = ~(|(later ? bank11_q_s2[423:416] : ((bank11_q_s2[415:408] ^ flags) & bank11_q_s2[423:416])));
+    wire and_6453 = ((bank11_q_s2[258:257] == 2'd0) | ((bank11_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank11_q_s2[453] : bank11_q_s2[452]);
+    wire and_6455 = (and_6453 & (bank11_q_s2[454] | (bank11_q_s2[464:455] == arrival))) & (epoch ? bank11_q_s2[256] : bank11_q_s2[255]);
+    wire bank11_1_holds = ((((and_6456_s3 & and_6449_s3) & and_6400_s3) & and_6452_s3) & and_6418_s3) & not_6379_s3;
+    wire and_6475 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hb);
+    wire and_6476 = cfg_write & and_6475;
     wire [254:0] bank12_q_s2_509_255 = bank12_q_s2[509:255];
-    wire [7:0] not_6470 = ~(8'hff >> bank12_q_s2[355:353]);
-    wire [7:0] xor_6472 = client[95:88] ^ bank12_q_s2[352:345];
-    wire or_6482 = ((|xor_6472) & (4'd0 < bank12_q_s2[359:356])) | ((|(xor_6472 & not_6470)) & (bank12_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_6484 = client[87:80] ^ bank12_q_s2[344:337];
-    wire or_6494 = ((|xor_6484) & (4'd1 < bank12_q_s2[359:356])) | ((|(xor_6484 & not_6470)) & (bank12_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_6496 = client[79:72] ^ bank12_q_s2[336:329];
-    wire or_6506 = ((|xor_6496) & (4'd2 < bank12_q_s2[359:356])) | ((|(xor_6496 & not_6470)) & (bank12_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_6508 = client[71:64] ^ bank12_q_s2[328:321];
-    wire or_6518 = ((|xor_6508) & (4'd3 < bank12_q_s2[359:356])) | ((|(xor_6508 & not_6470)) & (bank12_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_6520 = client[63:56] ^ bank12_q_s2[320:313];
-    wire or_6530 = ((|xor_6520) & (4'd4 < bank12_q_s2[359:356])) | ((|(xor_6520 & not_6470)) & (bank12_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_6532 = client[55:48] ^ bank12_q_s2[312:305];
-    wire or_6542 = ((|xor_6532) & (4'd5 < bank12_q_s2[359:356])) | ((|(xor_6532 & not_6470)) & (bank12_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_6544 = client[47:40] ^ bank12_q_s2[304:297];
-    wire or_6554 = ((|xor_6544) & (4'd6 < bank12_q_s2[359:356])) | ((|(xor_6544 & not_6470)) & (bank12_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_6556 = client[39:32] ^ bank12_q_s2[296:289];
-    wire or_6566 = ((|xor_6556) & (4'd7 < bank12_q_s2[359:356])) | ((|(xor_6556 & not_6470)) & (bank12_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_6568 = client[31:24] ^ bank12_q_s2[288:281];
-    wire or_6578 = ((|xor_6568) & (4'd8 < bank12_q_s2[359:356])) | ((|(xor_6568 & not_6470)) & (bank12_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_6580 = client[23:16] ^ bank12_q_s2[280:273];
-    wire or_6590 = ((|xor_6580) & (4'd9 < bank12_q_s2[359:356])) | ((|(xor_6580 & not_6470)) & (bank12_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_6592 = client[15:8] ^ bank12_q_s2[272:265];
-    wire or_6602 = ((|xor_6592) & (4'ha < bank12_q_s2[359:356])) | ((|(xor_6592 & not_6470)) & (bank12_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_6604 = client[7:0] ^ bank12_q_s2[264:257];
-    wire or_6614 = ((|xor_6604) & (4'hb < bank12_q_s2[359:356])) | ((|(xor_6604 & not_6470)) & (bank12_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_6615 = {
-        or_6482,
-        or_6494,
+    wire [7:0] not_6494 = ~(8'hff >> bank12_q_s2[355:353]);
+    wire [7:0] xor_6496 = client[95:88] ^ bank12_q_s2[352:345];
+    wire or_6506 = ((|xor_6496) & (4'd0 < bank12_q_s2[359:356])) | ((|(xor_6496 & not_6494)) & (bank12_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_6508 = client[87:80] ^ bank12_q_s2[344:337];
+    wire or_6518 = ((|xor_6508) & (4'd1 < bank12_q_s2[359:356])) | ((|(xor_6508 & not_6494)) & (bank12_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_6520 = client[79:72] ^ bank12_q_s2[336:329];
+    wire or_6530 = ((|xor_6520) & (4'd2 < bank12_q_s2[359:356])) | ((|(xor_6520 & not_6494)) & (bank12_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_6532 = client[71:64] ^ bank12_q_s2[328:321];
+    wire or_6542 = ((|xor_6532) & (4'd3 < bank12_q_s2[359:356])) | ((|(xor_6532 & not_6494)) & (bank12_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_6544 = client[63:56] ^ bank12_q_s2[320:313];
+    wire or_6554 = ((|xor_6544) & (4'd4 < bank12_q_s2[359:356])) | ((|(xor_6544 & not_6494)) & (bank12_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_6556 = client[55:48] ^ bank12_q_s2[312:305];
+    wire or_6566 = ((|xor_6556) & (4'd5 < bank12_q_s2[359:356])) | ((|(xor_6556 & not_6494)) & (bank12_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_6568 = client[47:40] ^ bank12_q_s2[304:297];
+    wire or_6578 = ((|xor_6568) & (4'd6 < bank12_q_s2[359:356])) | ((|(xor_6568 & not_6494)) & (bank12_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_6580 = client[39:32] ^ bank12_q_s2[296:289];
+    wire or_6590 = ((|xor_6580) & (4'd7 < bank12_q_s2[359:356])) | ((|(xor_6580 & not_6494)) & (bank12_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_6592 = client[31:24] ^ bank12_q_s2[288:281];
+    wire or_6602 = ((|xor_6592) & (4'd8 < bank12_q_s2[359:356])) | ((|(xor_6592 & not_6494)) & (bank12_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_6604 = client[23:16] ^ bank12_q_s2[280:273];
+    wire or_6614 = ((|xor_6604) & (4'd9 < bank12_q_s2[359:356])) | ((|(xor_6604 & not_6494)) & (bank12_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_6616 = client[15:8] ^ bank12_q_s2[272:265];
+    wire or_6626 = ((|xor_6616) & (4'ha < bank12_q_s2[359:356])) | ((|(xor_6616 & not_6494)) & (bank12_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_6628 = client[7:0] ^ bank12_q_s2[264:257];
+    wire or_6638 = ((|xor_6628) & (4'hb < bank12_q_s2[359:356])) | ((|(xor_6628 & not_6494)) & (bank12_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_6639 = {
         or_6506,
         or_6518,
         or_6530,
@@ -2168,36 +2206,36 @@ module table_rule (
         or_6578,
         or_6590,
         or_6602,
-        or_6614
+        or_6614,
+        or_6626,
+        or_6638
     };
-    wire [7:0] not_6622 = ~(8'hff >> bank12_q_s2[458:456]);
-    wire [7:0] xor_6624 = server[95:88] ^ bank12_q_s2[455:448];
-    wire or_6634 = ((|xor_6624) & (4'd0 < bank12_q_s2[462:459])) | ((|(xor_6624 & not_6622)) & (bank12_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_6636 = server[87:80] ^ bank12_q_s2[447:440];
-    wire or_6646 = ((|xor_6636) & (4'd1 < bank12_q_s2[462:459])) | ((|(xor_6636 & not_6622)) & (bank12_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_6648 = server[79:72] ^ bank12_q_s2[439:432];
-    wire or_6658 = ((|xor_6648) & (4'd2 < bank12_q_s2[462:459])) | ((|(xor_6648 & not_6622)) & (bank12_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_6660 = server[71:64] ^ bank12_q_s2[431:424];
-    wire or_6670 = ((|xor_6660) & (4'd3 < bank12_q_s2[462:459])) | ((|(xor_6660 & not_6622)) & (bank12_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_6672 = server[63:56] ^ bank12_q_s2[423:416];
-    wire or_6682 = ((|xor_6672) & (4'd4 < bank12_q_s2[462:459])) | ((|(xor_6672 & not_6622)) & (bank12_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_6684 = server[55:48] ^ bank12_q_s2[415:408];
-    wire or_6694 = ((|xor_6684) & (4'd5 < bank12_q_s2[462:459])) | ((|(xor_6684 & not_6622)) & (bank12_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_6696 = server[47:40] ^ bank12_q_s2[407:400];
-    wire or_6706 = ((|xor_6696) & (4'd6 < bank12_q_s2[462:459])) | ((|(xor_6696 & not_6622)) & (bank12_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_6708 = server[39:32] ^ bank12_q_s2[399:392];
-    wire or_6718 = ((|xor_6708) & (4'd7 < bank12_q_s2[462:459])) | ((|(xor_6708 & not_6622)) & (bank12_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_6720 = server[31:24] ^ bank12_q_s2[391:384];
-    wire or_6730 = ((|xor_6720) & (4'd8 < bank12_q_s2[462:459])) | ((|(xor_6720 & not_6622)) & (bank12_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_6732 = server[23:16] ^ bank12_q_s2[383:376];
-    wire or_6742 = ((|xor_6732) & (4'd9 < bank12_q_s2[462:459])) | ((|(xor_6732 & not_6622)) & (bank12_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_6744 = server[15:8] ^ bank12_q_s2[375:368];
-    wire or_6754 = ((|xor_6744) & (4'ha < bank12_q_s2[462:459])) | ((|(xor_6744 & not_6622)) & (bank12_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_6756 = server[7:0] ^ bank12_q_s2[367:360];
-    wire or_6766 = ((|xor_6756) & (4'hb < bank12_q_s2[462:459])) | ((|(xor_6756 & not_6622)) & (bank12_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_6767 = {
-        or_6634,
-        or_6646,
+    wire [7:0] not_6646 = ~(8'hff >> bank12_q_s2[458:456]);
+    wire [7:0] xor_6648 = server[95:88] ^ bank12_q_s2[455:448];
+    wire or_6658 = ((|xor_6648) & (4'd0 < bank12_q_s2[462:459])) | ((|(xor_6648 & not_6646)) & (bank12_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_6660 = server[87:80] ^ bank12_q_s2[447:440];
+    wire or_6670 = ((|xor_6660) & (4'd1 < bank12_q_s2[462:459])) | ((|(xor_6660 & not_6646)) & (bank12_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_6672 = server[79:72] ^ bank12_q_s2[439:432];
+    wire or_6682 = ((|xor_6672) & (4'd2 < bank12_q_s2[462:459])) | ((|(xor_6672 & not_6646)) & (bank12_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_6684 = server[71:64] ^ bank12_q_s2[431:424];
+    wire or_6694 = ((|xor_6684) & (4'd3 < bank12_q_s2[462:459])) | ((|(xor_6684 & not_6646)) & (bank12_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_6696 = server[63:56] ^ bank12_q_s2[423:416];
+    wire or_6706 = ((|xor_6696) & (4'd4 < bank12_q_s2[462:459])) | ((|(xor_6696 & not_6646)) & (bank12_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_6708 = server[55:48] ^ bank12_q_s2[415:408];
+    wire or_6718 = ((|xor_6708) & (4'd5 < bank12_q_s2[462:459])) | ((|(xor_6708 & not_6646)) & (bank12_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_6720 = server[47:40] ^ bank12_q_s2[407:400];
+    wire or_6730 = ((|xor_6720) & (4'd6 < bank12_q_s2[462:459])) | ((|(xor_6720 & not_6646)) & (bank12_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_6732 = server[39:32] ^ bank12_q_s2[399:392];
+    wire or_6742 = ((|xor_6732) & (4'd7 < bank12_q_s2[462:459])) | ((|(xor_6732 & not_6646)) & (bank12_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_6744 = server[31:24] ^ bank12_q_s2[391:384];
+    wire or_6754 = ((|xor_6744) & (4'd8 < bank12_q_s2[462:459])) | ((|(xor_6744 & not_6646)) & (bank12_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_6756 = server[23:16] ^ bank12_q_s2[383:376];
+    wire or_6766 = ((|xor_6756) & (4'd9 < bank12_q_s2[462:459])) | ((|(xor_6756 & not_6646)) & (bank12_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_6768 = server[15:8] ^ bank12_q_s2[375:368];
+    wire or_6778 = ((|xor_6768) & (4'ha < bank12_q_s2[462:459])) | ((|(xor_6768 & not_6646)) & (bank12_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_6780 = server[7:0] ^ bank12_q_s2[367:360];
+    wire or_6790 = ((|xor_6780) & (4'hb < bank12_q_s2[462:459])) | ((|(xor_6780 & not_6646)) & (bank12_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_6791 = {
         or_6658,
         or_6670,
         or_6682,
@@ -2207,547 +2245,552 @@ module table_rule (
         or_6730,
         or_6742,
         or_6754,
-        or_6766
+        or_6766,
+        or_6778,
+        or_6790
     };
     wire [254:0] bank12_q_s2_254_0 = bank12_q_s2[254:0];
-    wire mux_6793 = later ? (~(|bank12_q_s2[104:89]) & (&bank12_q_s2[120:105])) : ((bank12_q_s2[104:89] <= client_port) & (client_port <= bank12_q_s2[120:105]));
-    wire mux_6803 = later ? (~(|bank12_q_s2[136:121]) & (&bank12_q_s2[152:137])) : ((bank12_q_s2[136:121] <= port) & (port <= bank12_q_s2[152:137]));
-    wire and_6824 = ({3'd0, bank12_q_s2[182:169]} <= size) & ((&bank12_q_s2[196:183]) | (size <= {3'd0, bank12_q_s2[196:183]}));
-    wire and_6855 = ~(|((client[127:96] ^ bank12_q_s2[35:4]) & ~(32'hffffffff >> bank12_q_s2[41:36]))) & ~(|((server[127:96] ^ bank12_q_s2[73:42]) & ~(32'hffffffff >> bank12_q_s2[79:74])));
-    wire not_6857 = ~(|(later ? bank12_q_s2[168:161] : ((bank12_q_s2[160:153] ^ flags) & bank12_q_s2[168:161])));
-    wire and_6859 = ((bank12_q_s2[3:2] == 2'd0) | ((bank12_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank12_q_s2[198] : bank12_q_s2[197]);
-    wire and_6861 = (and_6859 & (bank12_q_s2[199] | (bank12_q_s2[209:200] == arrival))) & (epoch ? bank12_q_s2[1] : bank12_q_s2[0]);
-    wire bank12_0_holds = ((((and_6862_s3 & and_6855_s3) & and_6804_s3) & and_6858_s3) & and_6824_s3) & or_6783_s3;
-    wire mux_6898 = later ? (~(|bank12_q_s2[359:344]) & (&bank12_q_s2[375:360])) : ((bank12_q_s2[359:344] <= client_port) & (client_port <= bank12_q_s2[375:360]));
-    wire mux_6908 = later ? (~(|bank12_q_s2[391:376]) & (&bank12_q_s2[407:392])) : ((bank12_q_s2[391:376] <= port) & (port <= bank12_q_s2[407:392]));
-    wire and_6927 = ({3'd0, bank12_q_s2[437:424]} <= size) & ((&bank12_q_s2[451:438]) | (size <= {3'd0, bank12_q_s2[451:438]}));
-    wire and_6958 = ~(|((client[127:96] ^ bank12_q_s2[290:259]) & ~(32'hffffffff >> bank12_q_s2[296:291]))) & ~(|((server[127:96] ^ bank12_q_s2[328:297]) & ~(32'hffffffff >> bank12_q_s2[334:329])));
-    wire not_6960 = ~(|(later ? bank12_q_s2[423:416] : ((bank12_q_s2[415:408] ^ flags) & bank12_q_s2[423:416])));
-    wire and_6962 = ((bank12_q_s2[258:257] == 2'd0) | ((bank12_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank12_q_s2[453] : bank12_q_s2[452]);
-    wire and_6964 = (and_6962 & (bank12_q_s2[454] | (bank12_q_s2[464:455] == arrival))) & (epoch ? bank12_q_s2[256] : bank12_q_s2[255]);
-    wire bank12_1_holds = ((((and_6965_s3 & and_6958_s3) & and_6909_s3) & and_6961_s3) & and_6927_s3) & not_6888_s3;
-    wire and_6984 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hc);
-    wire and_6985 = cfg_write & and_6984;
+    wire not_6805 = ~(bank12_q_s2[3:2] == 2'd3);
+    wire mux_6817 = later ? (~(|bank12_q_s2[104:89]) & (&bank12_q_s2[120:105])) : ((bank12_q_s2[104:89] <= client_port) & (client_port <= bank12_q_s2[120:105]));
+    wire mux_6827 = later ? (~(|bank12_q_s2[136:121]) & (&bank12_q_s2[152:137])) : ((bank12_q_s2[136:121] <= port) & (port <= bank12_q_s2[152:137]));
+    wire and_6848 = ({3'd0, bank12_q_s2[182:169]} <= size) & ((&bank12_q_s2[196:183]) | (size <= {3'd0, bank12_q_s2[196:183]}));
+    wire and_6879 = ~(|((client[127:96] ^ bank12_q_s2[35:4]) & ~(32'hffffffff >> bank12_q_s2[41:36]))) & ~(|((server[127:96] ^ bank12_q_s2[73:42]) & ~(32'hffffffff >> bank12_q_s2[79:74])));
+    wire not_6881 = ~(|(later ? bank12_q_s2[168:161] : ((bank12_q_s2[160:153] ^ flags) & bank12_q_s2[168:161])));
+    wire and_6883 = ((bank12_q_s2[3:2] == 2'd0) | ((bank12_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank12_q_s2[198] : bank12_q_s2[197]);
+    wire and_6885 = (and_6883 & (bank12_q_s2[199] | (bank12_q_s2[209:200] == arrival))) & (epoch ? bank12_q_s2[1] : bank12_q_s2[0]);
+    wire bank12_0_holds = (((((and_6886_s3 & and_6879_s3) & and_6828_s3) & and_6882_s3) & and_6848_s3) & or_6806_s3) & or_6807_s3;
+    wire mux_6924 = later ? (~(|bank12_q_s2[359:344]) & (&bank12_q_s2[375:360])) : ((bank12_q_s2[359:344] <= client_port) & (client_port <= bank12_q_s2[375:360]));
+    wire mux_6934 = later ? (~(|bank12_q_s2[391:376]) & (&bank12_q_s2[407:392])) : ((bank12_q_s2[391:376] <= port) & (port <= bank12_q_s2[407:392]));
+    wire and_6953 = ({3'd0, bank12_q_s2[437:424]} <= size) & ((&bank12_q_s2[451:438]) | (size <= {3'd0, bank12_q_s2[451:438]}));
+    wire and_6984 = ~(|((client[127:96] ^ bank12_q_s2[290:259]) & ~(32'hffffffff >> bank12_q_s2[296:291]))) & ~(|((server[127:96] ^ bank12_q_s2[328:297]) & ~(32'hffffffff >> bank12_q_s2[334:329])));
+    wire not_6986 = ~(|(later ? bank12_q_s2[423:416] : ((bank12_q_s2[415:408] ^ flags) & bank12_q_s2[423:416])));
+    wire and_6988 = ((bank12_q_s2[258:257] == 2'd0) | ((bank12_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank12_q_s2[453] : bank12_q_s2[452]);
+    wire and_6990 = (and_6988 & (bank12_q_s2[454] | (bank12_q_s2[464:455] == arrival))) & (epoch ? bank12_q_s2[256] : bank12_q_s2[255]);
+    wire bank12_1_holds = ((((and_6991_s3 & and_6984_s3) & and_6935_s3) & and_6987_s3) & and_6953_s3) & not_6914_s3;
+    wire and_7010 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hc);
+    wire and_7011 = cfg_write & and_7010;
     wire [254:0] bank13_q_s2_509_255 = bank13_q_s2[509:255];
-    wire [7:0] not_7003 = ~(8'hff >> bank13_q_s2[355:353]);
-    wire [7:0] xor_7005 = client[95:88] ^ bank13_q_s2[352:345];
-    wire or_7015 = ((|xor_7005) & (4'd0 < bank13_q_s2[359:356])) | ((|(xor_7005 & not_7003)) & (bank13_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_7017 = client[87:80] ^ bank13_q_s2[344:337];
-    wire or_7027 = ((|xor_7017) & (4'd1 < bank13_q_s2[359:356])) | ((|(xor_7017 & not_7003)) & (bank13_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_7029 = client[79:72] ^ bank13_q_s2[336:329];
-    wire or_7039 = ((|xor_7029) & (4'd2 < bank13_q_s2[359:356])) | ((|(xor_7029 & not_7003)) & (bank13_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_7041 = client[71:64] ^ bank13_q_s2[328:321];
-    wire or_7051 = ((|xor_7041) & (4'd3 < bank13_q_s2[359:356])) | ((|(xor_7041 & not_7003)) & (bank13_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_7053 = client[63:56] ^ bank13_q_s2[320:313];
-    wire or_7063 = ((|xor_7053) & (4'd4 < bank13_q_s2[359:356])) | ((|(xor_7053 & not_7003)) & (bank13_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_7065 = client[55:48] ^ bank13_q_s2[312:305];
-    wire or_7075 = ((|xor_7065) & (4'd5 < bank13_q_s2[359:356])) | ((|(xor_7065 & not_7003)) & (bank13_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_7077 = client[47:40] ^ bank13_q_s2[304:297];
-    wire or_7087 = ((|xor_7077) & (4'd6 < bank13_q_s2[359:356])) | ((|(xor_7077 & not_7003)) & (bank13_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_7089 = client[39:32] ^ bank13_q_s2[296:289];
-    wire or_7099 = ((|xor_7089) & (4'd7 < bank13_q_s2[359:356])) | ((|(xor_7089 & not_7003)) & (bank13_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_7101 = client[31:24] ^ bank13_q_s2[288:281];
-    wire or_7111 = ((|xor_7101) & (4'd8 < bank13_q_s2[359:356])) | ((|(xor_7101 & not_7003)) & (bank13_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_7113 = client[23:16] ^ bank13_q_s2[280:273];
-    wire or_7123 = ((|xor_7113) & (4'd9 < bank13_q_s2[359:356])) | ((|(xor_7113 & not_7003)) & (bank13_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_7125 = client[15:8] ^ bank13_q_s2[272:265];
-    wire or_7135 = ((|xor_7125) & (4'ha < bank13_q_s2[359:356])) | ((|(xor_7125 & not_7003)) & (bank13_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_7137 = client[7:0] ^ bank13_q_s2[264:257];
-    wire or_7147 = ((|xor_7137) & (4'hb < bank13_q_s2[359:356])) | ((|(xor_7137 & not_7003)) & (bank13_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_7148 = {
-        or_7015,
-        or_7027,
-        or_7039,
-        or_7051,
-        or_7063,
-        or_7075,
-        or_7087,
-        or_7099,
-        or_7111,
-        or_7123,
-        or_7135,
-        or_7147
+    wire [7:0] not_7029 = ~(8'hff >> bank13_q_s2[355:353]);
+    wire [7:0] xor_7031 = client[95:88] ^ bank13_q_s2[352:345];
+    wire or_7041 = ((|xor_7031) & (4'd0 < bank13_q_s2[359:356])) | ((|(xor_7031 & not_7029)) & (bank13_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_7043 = client[87:80] ^ bank13_q_s2[344:337];
+    wire or_7053 = ((|xor_7043) & (4'd1 < bank13_q_s2[359:356])) | ((|(xor_7043 & not_7029)) & (bank13_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_7055 = client[79:72] ^ bank13_q_s2[336:329];
+    wire or_7065 = ((|xor_7055) & (4'd2 < bank13_q_s2[359:356])) | ((|(xor_7055 & not_7029)) & (bank13_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_7067 = client[71:64] ^ bank13_q_s2[328:321];
+    wire or_7077 = ((|xor_7067) & (4'd3 < bank13_q_s2[359:356])) | ((|(xor_7067 & not_7029)) & (bank13_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_7079 = client[63:56] ^ bank13_q_s2[320:313];
+    wire or_7089 = ((|xor_7079) & (4'd4 < bank13_q_s2[359:356])) | ((|(xor_7079 & not_7029)) & (bank13_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_7091 = client[55:48] ^ bank13_q_s2[312:305];
+    wire or_7101 = ((|xor_7091) & (4'd5 < bank13_q_s2[359:356])) | ((|(xor_7091 & not_7029)) & (bank13_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_7103 = client[47:40] ^ bank13_q_s2[304:297];
+    wire or_7113 = ((|xor_7103) & (4'd6 < bank13_q_s2[359:356])) | ((|(xor_7103 & not_7029)) & (bank13_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_7115 = client[39:32] ^ bank13_q_s2[296:289];
+    wire or_7125 = ((|xor_7115) & (4'd7 < bank13_q_s2[359:356])) | ((|(xor_7115 & not_7029)) & (bank13_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_7127 = client[31:24] ^ bank13_q_s2[288:281];
+    wire or_7137 = ((|xor_7127) & (4'd8 < bank13_q_s2[359:356])) | ((|(xor_7127 & not_7029)) & (bank13_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_7139 = client[23:16] ^ bank13_q_s2[280:273];
+    wire or_7149 = ((|xor_7139) & (4'd9 < bank13_q_s2[359:356])) | ((|(xor_7139 & not_7029)) & (bank13_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_7151 = client[15:8] ^ bank13_q_s2[272:265];
+    wire or_7161 = ((|xor_7151) & (4'ha < bank13_q_s2[359:356])) | ((|(xor_7151 & not_7029)) & (bank13_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_7163 = client[7:0] ^ bank13_q_s2[264:257];
+    wire or_7173 = ((|xor_7163) & (4'hb < bank13_q_s2[359:356])) | ((|(xor_7163 & not_7029)) & (bank13_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_7174 = {
+        or_7041,
+        or_7053,
+        or_7065,
+        or_7077,
+        or_7089,
+        or_7101,
+        or_7113,
+        or_7125,
+        or_7137,
+        or_7149,
+        or_7161,
+        or_7173
     };
-    wire [7:0] not_7155 = ~(8'hff >> bank13_q_s2[458:456]);
-    wire [7:0] xor_7157 = server[95:88] ^ bank13_q_s2[455:448];
-    wire or_7167 = ((|xor_7157) & (4'd0 < bank13_q_s2[462:459])) | ((|(xor_7157 & not_7155)) & (bank13_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_7169 = server[87:80] ^ bank13_q_s2[447:440];
-    wire or_7179 = ((|xor_7169) & (4'd1 < bank13_q_s2[462:459])) | ((|(xor_7169 & not_7155)) & (bank13_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_7181 = server[79:72] ^ bank13_q_s2[439:432];
-    wire or_7191 = ((|xor_7181) & (4'd2 < bank13_q_s2[462:459])) | ((|(xor_7181 & not_7155)) & (bank13_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_7193 = server[71:64] ^ bank13_q_s2[431:424];
-    wire or_7203 = ((|xor_7193) & (4'd3 < bank13_q_s2[462:459])) | ((|(xor_7193 & not_7155)) & (bank13_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_7205 = server[63:56] ^ bank13_q_s2[423:416];
-    wire or_7215 = ((|xor_7205) & (4'd4 < bank13_q_s2[462:459])) | ((|(xor_7205 & not_7155)) & (bank13_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_7217 = server[55:48] ^ bank13_q_s2[415:408];
-    wire or_7227 = ((|xor_7217) & (4'd5 < bank13_q_s2[462:459])) | ((|(xor_7217 & not_7155)) & (bank13_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_7229 = server[47:40] ^ bank13_q_s2[407:400];
-    wire or_7239 = ((|xor_7229) & (4'd6 < bank13_q_s2[462:459])) | ((|(xor_7229 & not_7155)) & (bank13_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_7241 = server[39:32] ^ bank13_q_s2[399:392];
-    wire or_7251 = ((|xor_7241) & (4'd7 < bank13_q_s2[462:459])) | ((|(xor_7241 & not_7155)) & (bank13_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_7253 = server[31:24] ^ bank13_q_s2[391:384];
-    wire or_7263 = ((|xor_7253) & (4'd8 < bank13_q_s2[462:459])) | ((|(xor_7253 & not_7155)) & (bank13_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_7265 = server[23:16] ^ bank13_q_s2[383:376];
-    wire or_7275 = ((|xor_7265) & (4'd9 < bank13_q_s2[462:459])) | ((|(xor_7265 & not_7155)) & (bank13_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_7277 = server[15:8] ^ bank13_q_s2[375:368];
-    wire or_7287 = ((|xor_7277) & (4'ha < bank13_q_s2[462:459])) | ((|(xor_7277 & not_7155)) & (bank13_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_7289 = server[7:0] ^ bank13_q_s2[367:360];
-    wire or_7299 = ((|xor_7289) & (4'hb < bank13_q_s2[462:459])) | ((|(xor_7289 & not_7155)) & (bank13_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_7300 = {
-        or_7167,
-        or_7179,
-        or_7191,
-        or_7203,
-        or_7215,
-        or_7227,
-        or_7239,
-        or_7251,
-        or_7263,
-        or_7275,
-        or_7287,
-        or_7299
+    wire [7:0] not_7181 = ~(8'hff >> bank13_q_s2[458:456]);
+    wire [7:0] xor_7183 = server[95:88] ^ bank13_q_s2[455:448];
+    wire or_7193 = ((|xor_7183) & (4'd0 < bank13_q_s2[462:459])) | ((|(xor_7183 & not_7181)) & (bank13_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_7195 = server[87:80] ^ bank13_q_s2[447:440];
+    wire or_7205 = ((|xor_7195) & (4'd1 < bank13_q_s2[462:459])) | ((|(xor_7195 & not_7181)) & (bank13_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_7207 = server[79:72] ^ bank13_q_s2[439:432];
+    wire or_7217 = ((|xor_7207) & (4'd2 < bank13_q_s2[462:459])) | ((|(xor_7207 & not_7181)) & (bank13_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_7219 = server[71:64] ^ bank13_q_s2[431:424];
+    wire or_7229 = ((|xor_7219) & (4'd3 < bank13_q_s2[462:459])) | ((|(xor_7219 & not_7181)) & (bank13_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_7231 = server[63:56] ^ bank13_q_s2[423:416];
+    wire or_7241 = ((|xor_7231) & (4'd4 < bank13_q_s2[462:459])) | ((|(xor_7231 & not_7181)) & (bank13_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_7243 = server[55:48] ^ bank13_q_s2[415:408];
+    wire or_7253 = ((|xor_7243) & (4'd5 < bank13_q_s2[462:459])) | ((|(xor_7243 & not_7181)) & (bank13_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_7255 = server[47:40] ^ bank13_q_s2[407:400];
+    wire or_7265 = ((|xor_7255) & (4'd6 < bank13_q_s2[462:459])) | ((|(xor_7255 & not_7181)) & (bank13_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_7267 = server[39:32] ^ bank13_q_s2[399:392];
+    wire or_7277 = ((|xor_7267) & (4'd7 < bank13_q_s2[462:459])) | ((|(xor_7267 & not_7181)) & (bank13_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_7279 = server[31:24] ^ bank13_q_s2[391:384];
+    wire or_7289 = ((|xor_7279) & (4'd8 < bank13_q_s2[462:459])) | ((|(xor_7279 & not_7181)) & (bank13_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_7291 = server[23:16] ^ bank13_q_s2[383:376];
+    wire or_7301 = ((|xor_7291) & (4'd9 < bank13_q_s2[462:459])) | ((|(xor_7291 & not_7181)) & (bank13_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_7303 = server[15:8] ^ bank13_q_s2[375:368];
+    wire or_7313 = ((|xor_7303) & (4'ha < bank13_q_s2[462:459])) | ((|(xor_7303 & not_7181)) & (bank13_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_7315 = server[7:0] ^ bank13_q_s2[367:360];
+    wire or_7325 = ((|xor_7315) & (4'hb < bank13_q_s2[462:459])) | ((|(xor_7315 & not_7181)) & (bank13_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_7326 = {
+        or_7193,
+        or_7205,
+        or_7217,
+        or_7229,
+        or_7241,
+        or_7253,
+        or_7265,
+        or_7277,
+        or_7289,
+        or_7301,
+        or_7313,
+        or_7325
     };
     wire [254:0] bank13_q_s2_254_0 = bank13_q_s2[254:0];
-    wire mux_7326 = later ? (~(|bank13_q_s2[104:89]) & (&bank13_q_s2[120:105])) : ((bank13_q_s2[104:89] <= client_port) & (client_port <= bank13_q_s2[120:105]));
-    wire mux_7336 = later ? (~(|bank13_q_s2[136:121]) & (&bank13_q_s2[152:137])) : ((bank13_q_s2[136:121] <= port) & (port <= bank13_q_s2[152:137]));
-    wire and_7357 = ({3'd0, bank13_q_s2[182:169]} <= size) & ((&bank13_q_s2[196:183]) | (size <= {3'd0, bank13_q_s2[196:183]}));
-    wire and_7388 = ~(|((client[127:96] ^ bank13_q_s2[35:4]) & ~(32'hffffffff >> bank13_q_s2[41:36]))) & ~(|((server[127:96] ^ bank13_q_s2[73:42]) & ~(32'hffffffff >> bank13_q_s2[79:74])));
-    wire not_7390 = ~(|(later ? bank13_q_s2[168:161] : ((bank13_q_s2[160:153] ^ flags) & bank13_q_s2[168:161])));
-    wire and_7392 = ((bank13_q_s2[3:2] == 2'd0) | ((bank13_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank13_q_s2[198] : bank13_q_s2[197]);
-    wire and_7394 = (and_7392 & (bank13_q_s2[199] | (bank13_q_s2[209:200] == arrival))) & (epoch ? bank13_q_s2[1] : bank13_q_s2[0]);
-    wire bank13_0_holds = ((((and_7395_s3 & and_7388_s3) & and_7337_s3) & and_7391_s3) & and_7357_s3) & or_7316_s3;
-    wire mux_7431 = later ? (~(|bank13_q_s2[359:344]) & (&bank13_q_s2[375:360])) : ((bank13_q_s2[359:344] <= client_port) & (client_port <= bank13_q_s2[375:360]));
-    wire mux_7441 = later ? (~(|bank13_q_s2[391:376]) & (&bank13_q_s2[407:392])) : ((bank13_q_s2[391:376] <= port) & (port <= bank13_q_s2[407:392]));
-    wire and_7460 = ({3'd0, bank13_q_s2[437:424]} <= size) & ((&bank13_q_s2[451:438]) | (size <= {3'd0, bank13_q_s2[451:438]}));
-    wire and_7491 = ~(|((client[127:96] ^ bank13_q_s2[290:259]) & ~(32'hffffffff >> bank13_q_s2[296:291]))) & ~(|((server[127:96] ^ bank13_q_s2[328:297]) & ~(32'hffffffff >> bank13_q_s2[334:329])));
-    wire not_7493 = ~(|(later ? bank13_q_s2[423:416] : ((bank13_q_s2[415:408] ^ flags) & bank13_q_s2[423:416])));
-    wire and_7495 = ((bank13_q_s2[258:257] == 2'd0) | ((bank13_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank13_q_s2[453] : bank13_q_s2[452]);
-    wire and_7497 = (and_7495 & (bank13_q_s2[454] | (bank13_q_s2[464:455] == arrival))) & (epoch ? bank13_q_s2[256] : bank13_q_s2[255]);
-    wire bank13_1_holds = ((((and_7498_s3 & and_7491_s3) & and_7442_s3) & and_7494_s3) & and_7460_s3) & not_7421_s3;
-    wire and_7517 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hd);
-    wire and_7518 = cfg_write & and_7517;
+    wire not_7340 = ~(bank13_q_s2[3:2] == 2'd3);
+    wire mux_7352 = later ? (~(|bank13_q_s2[104:89]) & (&bank13_q_s2[120:105])) : ((bank13_q_s2[104:89] <= client_port) & (client_port <= bank13_q_s2[120:105]));
+    wire mux_7362 = later ? (~(|bank13_q_s2[136:121]) & (&bank13_q_s2[152:137])) : ((bank13_q_s2[136:121] <= port) & (port <= bank13_q_s2[152:137]));
+    wire and_7383 = ({3'd0, bank13_q_s2[182:169]} <= size) & ((&bank13_q_s2[196:183]) | (size <= {3'd0, bank13_q_s2[196:183]}));
+    wire and_7414 = ~(|((client[127:96] ^ bank13_q_s2[35:4]) & ~(32'hffffffff >> bank13_q_s2[41:36]))) & ~(|((server[127:96] ^ bank13_q_s2[73:42]) & ~(32'hffffffff >> bank13_q_s2[79:74])));
+    wire not_7416 = ~(|(later ? bank13_q_s2[168:161] : ((bank13_q_s2[160:153] ^ flags) & bank13_q_s2[168:161])));
+    wire and_7418 = ((bank13_q_s2[3:2] == 2'd0) | ((bank13_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank13_q_s2[198] : bank13_q_s2[197]);
+    wire and_7420 = (and_7418 & (bank13_q_s2[199] | (bank13_q_s2[209:200] == arrival))) & (epoch ? bank13_q_s2[1] : bank13_q_s2[0]);
+    wire bank13_0_holds = (((((and_7421_s3 & and_7414_s3) & and_7363_s3) & and_7417_s3) & and_7383_s3) & or_7341_s3) & or_7342_s3;
+    wire mux_7459 = later ? (~(|bank13_q_s2[359:344]) & (&bank13_q_s2[375:360])) : ((bank13_q_s2[359:344] <= client_port) & (client_port <= bank13_q_s2[375:360]));
+    wire mux_7469 = later ? (~(|bank13_q_s2[391:376]) & (&bank13_q_s2[407:392])) : ((bank13_q_s2[391:376] <= port) & (port <= bank13_q_s2[407:392]));
+    wire and_7488 = ({3'd0, bank13_q_s2[437:424]} <= size) & ((&bank13_q_s2[451:438]) | (size <= {3'd0, bank13_q_s2[451:438]}));
+    wire and_7519 = ~(|((client[127:96] ^ bank13_q_s2[290:259]) & ~(32'hffffffff >> bank13_q_s2[296:291]))) & ~(|((server[127:96] ^ bank13_q_s2[328:297]) & ~(32'hffffffff >> bank13_q_s2[334:329])));
+    wire not_7521 = ~(|(later ? bank13_q_s2[423:416] : ((bank13_q_s2[415:408] ^ flags) & bank13_q_s2[423:416])));
+    wire and_7523 = ((bank13_q_s2[258:257] == 2'd0) | ((bank13_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank13_q_s2[453] : bank13_q_s2[452]);
+    wire and_7525 = (and_7523 & (bank13_q_s2[454] | (bank13_q_s2[464:455] == arrival))) & (epoch ? bank13_q_s2[256] : bank13_q_s2[255]);
+    wire bank13_1_holds = ((((and_7526_s3 & and_7519_s3) & and_7470_s3) & and_7522_s3) & and_7488_s3) & not_7449_s3;
+    wire and_7545 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hd);
+    wire and_7546 = cfg_write & and_7545;
     wire [254:0] bank14_q_s2_509_255 = bank14_q_s2[509:255];
-    wire [7:0] not_7536 = ~(8'hff >> bank14_q_s2[355:353]);
-    wire [7:0] xor_7538 = client[95:88] ^ bank14_q_s2[352:345];
-    wire or_7548 = ((|xor_7538) & (4'd0 < bank14_q_s2[359:356])) | ((|(xor_7538 & not_7536)) & (bank14_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_7550 = client[87:80] ^ bank14_q_s2[344:337];
-    wire or_7560 = ((|xor_7550) & (4'd1 < bank14_q_s2[359:356])) | ((|(xor_7550 & not_7536)) & (bank14_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_7562 = client[79:72] ^ bank14_q_s2[336:329];
-    wire or_7572 = ((|xor_7562) & (4'd2 < bank14_q_s2[359:356])) | ((|(xor_7562 & not_7536)) & (bank14_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_7574 = client[71:64] ^ bank14_q_s2[328:321];
-    wire or_7584 = ((|xor_7574) & (4'd3 < bank14_q_s2[359:356])) | ((|(xor_7574 & not_7536)) & (bank14_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_7586 = client[63:56] ^ bank14_q_s2[320:313];
-    wire or_7596 = ((|xor_7586) & (4'd4 < bank14_q_s2[359:356])) | ((|(xor_7586 & not_7536)) & (bank14_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_7598 = client[55:48] ^ bank14_q_s2[312:305];
-    wire or_7608 = ((|xor_7598) & (4'd5 < bank14_q_s2[359:356])) | ((|(xor_7598 & not_7536)) & (bank14_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_7610 = client[47:40] ^ bank14_q_s2[304:297];
-    wire or_7620 = ((|xor_7610) & (4'd6 < bank14_q_s2[359:356])) | ((|(xor_7610 & not_7536)) & (bank14_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_7622 = client[39:32] ^ bank14_q_s2[296:289];
-    wire or_7632 = ((|xor_7622) & (4'd7 < bank14_q_s2[359:356])) | ((|(xor_7622 & not_7536)) & (bank14_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_7634 = client[31:24] ^ bank14_q_s2[288:281];
-    wire or_7644 = ((|xor_7634) & (4'd8 < bank14_q_s2[359:356])) | ((|(xor_7634 & not_7536)) & (bank14_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_7646 = client[23:16] ^ bank14_q_s2[280:273];
-    wire or_7656 = ((|xor_7646) & (4'd9 < bank14_q_s2[359:356])) | ((|(xor_7646 & not_7536)) & (bank14_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_7658 = client[15:8] ^ bank14_q_s2[272:265];
-    wire or_7668 = ((|xor_7658) & (4'ha < bank14_q_s2[359:356])) | ((|(xor_7658 & not_7536)) & (bank14_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_7670 = client[7:0] ^ bank14_q_s2[264:257];
-    wire or_7680 = ((|xor_7670) & (4'hb < bank14_q_s2[359:356])) | ((|(xor_7670 & not_7536)) & (bank14_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_7681 = {
-        or_7548,
-        or_7560,
-        or_7572,
-        or_7584,
-        or_7596,
-        or_7608,
-        or_7620,
-        or_7632,
-        or_7644,
-        or_7656,
-        or_7668,
-        or_7680
+    wire [7:0] not_7564 = ~(8'hff >> bank14_q_s2[355:353]);
+    wire [7:0] xor_7566 = client[95:88] ^ bank14_q_s2[352:345];
+    wire or_7576 = ((|xor_7566) & (4'd0 < bank14_q_s2[359:356])) | ((|(xor_7566 & not_7564)) & (bank14_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_7578 = client[87:80] ^ bank14_q_s2[344:337];
+    wire or_7588 = ((|xor_7578) & (4'd1 < bank14_q_s2[359:356])) | ((|(xor_7578 & not_7564)) & (bank14_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_7590 = client[79:72] ^ bank14_q_s2[336:329];
+    wire or_7600 = ((|xor_7590) & (4'd2 < bank14_q_s2[359:356])) | ((|(xor_7590 & not_7564)) & (bank14_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_7602 = client[71:64] ^ bank14_q_s2[328:321];
+    wire or_7612 = ((|xor_7602) & (4'd3 < bank14_q_s2[359:356])) | ((|(xor_7602 & not_7564)) & (bank14_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_7614 = client[63:56] ^ bank14_q_s2[320:313];
+    wire or_7624 = ((|xor_7614) & (4'd4 < bank14_q_s2[359:356])) | ((|(xor_7614 & not_7564)) & (bank14_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_7626 = client[55:48] ^ bank14_q_s2[312:305];
+    wire or_7636 = ((|xor_7626) & (4'd5 < bank14_q_s2[359:356])) | ((|(xor_7626 & not_7564)) & (bank14_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_7638 = client[47:40] ^ bank14_q_s2[304:297];
+    wire or_7648 = ((|xor_7638) & (4'd6 < bank14_q_s2[359:356])) | ((|(xor_7638 & not_7564)) & (bank14_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_7650 = client[39:32] ^ bank14_q_s2[296:289];
+    wire or_7660 = ((|xor_7650) & (4'd7 < bank14_q_s2[359:356])) | ((|(xor_7650 & not_7564)) & (bank14_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_7662 = client[31:24] ^ bank14_q_s2[288:281];
+    wire or_7672 = ((|xor_7662) & (4'd8 < bank14_q_s2[359:356])) | ((|(xor_7662 & not_7564)) & (bank14_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_7674 = client[23:16] ^ bank14_q_s2[280:273];
+    wire or_7684 = ((|xor_7674) & (4'd9 < bank14_q_s2[359:356])) | ((|(xor_7674 & not_7564)) & (bank14_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_7686 = client[15:8] ^ bank14_q_s2[272:265];
+    wire or_7696 = ((|xor_7686) & (4'ha < bank14_q_s2[359:356])) | ((|(xor_7686 & not_7564)) & (bank14_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_7698 = client[7:0] ^ bank14_q_s2[264:257];
+    wire or_7708 = ((|xor_7698) & (4'hb < bank14_q_s2[359:356])) | ((|(xor_7698 & not_7564)) & (bank14_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_7709 = {
+        or_7576,
+        or_7588,
+        or_7600,
+        or_7612,
+        or_7624,
+        or_7636,
+        or_7648,
+        or_7660,
+        or_7672,
+        or_7684,
+        or_7696,
+        or_7708
     };
-    wire [7:0] not_7688 = ~(8'hff >> bank14_q_s2[458:456]);
-    wire [7:0] xor_7690 = server[95:88] ^ bank14_q_s2[455:448];
-    wire or_7700 = ((|xor_7690) & (4'd0 < bank14_q_s2[462:459])) | ((|(xor_7690 & not_7688)) & (bank14_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_7702 = server[87:80] ^ bank14_q_s2[447:440];
-    wire or_7712 = ((|xor_7702) & (4'd1 < bank14_q_s2[462:459])) | ((|(xor_7702 & not_7688)) & (bank14_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_7714 = server[79:72] ^ bank14_q_s2[439:432];
-    wire or_7724 = ((|xor_7714) & (4'd2 < bank14_q_s2[462:459])) | ((|(xor_7714 & not_7688)) & (bank14_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_7726 = server[71:64] ^ bank14_q_s2[431:424];
-    wire or_7736 = ((|xor_7726) & (4'd3 < bank14_q_s2[462:459])) | ((|(xor_7726 & not_7688)) & (bank14_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_7738 = server[63:56] ^ bank14_q_s2[423:416];
-    wire or_7748 = ((|xor_7738) & (4'd4 < bank14_q_s2[462:459])) | ((|(xor_7738 & not_7688)) & (bank14_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_7750 = server[55:48] ^ bank14_q_s2[415:408];
-    wire or_7760 = ((|xor_7750) & (4'd5 < bank14_q_s2[462:459])) | ((|(xor_7750 & not_7688)) & (bank14_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_7762 = server[47:40] ^ bank14_q_s2[407:400];
-    wire or_7772 = ((|xor_7762) & (4'd6 < bank14_q_s2[462:459])) | ((|(xor_7762 & not_7688)) & (bank14_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_7774 = server[39:32] ^ bank14_q_s2[399:392];
-    wire or_7784 = ((|xor_7774) & (4'd7 < bank14_q_s2[462:459])) | ((|(xor_7774 & not_7688)) & (bank14_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_7786 = server[31:24] ^ bank14_q_s2[391:384];
-    wire or_7796 = ((|xor_7786) & (4'd8 < bank14_q_s2[462:459])) | ((|(xor_7786 & not_7688)) & (bank14_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_7798 = server[23:16] ^ bank14_q_s2[383:376];
-    wire or_7808 = ((|xor_7798) & (4'd9 < bank14_q_s2[462:459])) | ((|(xor_7798 & not_7688)) & (bank14_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_7810 = server[15:8] ^ bank14_q_s2[375:368];
-    wire or_7820 = ((|xor_7810) & (4'ha < bank14_q_s2[462:459])) | ((|(xor_7810 & not_7688)) & (bank14_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_7822 = server[7:0] ^ bank14_q_s2[367:360];
-    wire or_7832 = ((|xor_7822) & (4'hb < bank14_q_s2[462:459])) | ((|(xor_7822 & not_7688)) & (bank14_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_7833 = {
-        or_7700,
-        or_7712,
-        or_7724,
-        or_7736,
-        or_7748,
-        or_7760,
-        or_7772,
-        or_7784,
-        or_7796,
-        or_7808,
-        or_7820,
-        or_7832
+    wire [7:0] not_7716 = ~(8'hff >> bank14_q_s2[458:456]);
+    wire [7:0] xor_7718 = server[95:88] ^ bank14_q_s2[455:448];
+    wire or_7728 = ((|xor_7718) & (4'd0 < bank14_q_s2[462:459])) | ((|(xor_7718 & not_7716)) & (bank14_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_7730 = server[87:80] ^ bank14_q_s2[447:440];
+    wire or_7740 = ((|xor_7730) & (4'd1 < bank14_q_s2[462:459])) | ((|(xor_7730 & not_7716)) & (bank14_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_7742 = server[79:72] ^ bank14_q_s2[439:432];
+    wire or_7752 = ((|xor_7742) & (4'd2 < bank14_q_s2[462:459])) | ((|(xor_7742 & not_7716)) & (bank14_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_7754 = server[71:64] ^ bank14_q_s2[431:424];
+    wire or_7764 = ((|xor_7754) & (4'd3 < bank14_q_s2[462:459])) | ((|(xor_7754 & not_7716)) & (bank14_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_7766 = server[63:56] ^ bank14_q_s2[423:416];
+    wire or_7776 = ((|xor_7766) & (4'd4 < bank14_q_s2[462:459])) | ((|(xor_7766 & not_7716)) & (bank14_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_7778 = server[55:48] ^ bank14_q_s2[415:408];
+    wire or_7788 = ((|xor_7778) & (4'd5 < bank14_q_s2[462:459])) | ((|(xor_7778 & not_7716)) & (bank14_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_7790 = server[47:40] ^ bank14_q_s2[407:400];
+    wire or_7800 = ((|xor_7790) & (4'd6 < bank14_q_s2[462:459])) | ((|(xor_7790 & not_7716)) & (bank14_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_7802 = server[39:32] ^ bank14_q_s2[399:392];
+    wire or_7812 = ((|xor_7802) & (4'd7 < bank14_q_s2[462:459])) | ((|(xor_7802 & not_7716)) & (bank14_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_7814 = server[31:24] ^ bank14_q_s2[391:384];
+    wire or_7824 = ((|xor_7814) & (4'd8 < bank14_q_s2[462:459])) | ((|(xor_7814 & not_7716)) & (bank14_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_7826 = server[23:16] ^ bank14_q_s2[383:376];
+    wire or_7836 = ((|xor_7826) & (4'd9 < bank14_q_s2[462:459])) | ((|(xor_7826 & not_7716)) & (bank14_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_7838 = server[15:8] ^ bank14_q_s2[375:368];
+    wire or_7848 = ((|xor_7838) & (4'ha < bank14_q_s2[462:459])) | ((|(xor_7838 & not_7716)) & (bank14_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_7850 = server[7:0] ^ bank14_q_s2[367:360];
+    wire or_7860 = ((|xor_7850) & (4'hb < bank14_q_s2[462:459])) | ((|(xor_7850 & not_7716)) & (bank14_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_7861 = {
+        or_7728,
+        or_7740,
+        or_7752,
+        or_7764,
+        or_7776,
+        or_7788,
+        or_7800,
+        or_7812,
+        or_7824,
+        or_7836,
+        or_7848,
+        or_7860
     };
     wire [254:0] bank14_q_s2_254_0 = bank14_q_s2[254:0];
-    wire mux_7859 = later ? (~(|bank14_q_s2[104:89]) & (&bank14_q_s2[120:105])) : ((bank14_q_s2[104:89] <= client_port) & (client_port <= bank14_q_s2[120:105]));
-    wire mux_7869 = later ? (~(|bank14_q_s2[136:121]) & (&bank14_q_s2[152:137])) : ((bank14_q_s2[136:121] <= port) & (port <= bank14_q_s2[152:137]));
-    wire and_7890 = ({3'd0, bank14_q_s2[182:169]} <= size) & ((&bank14_q_s2[196:183]) | (size <= {3'd0, bank14_q_s2[196:183]}));
-    wire and_7921 = ~(|((client[127:96] ^ bank14_q_s2[35:4]) & ~(32'hffffffff >> bank14_q_s2[41:36]))) & ~(|((server[127:96] ^ bank14_q_s2[73:42]) & ~(32'hffffffff >> bank14_q_s2[79:74])));
-    wire not_7923 = ~(|(later ? bank14_q_s2[168:161] : ((bank14_q_s2[160:153] ^ flags) & bank14_q_s2[168:161])));
-    wire and_7925 = ((bank14_q_s2[3:2] == 2'd0) | ((bank14_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank14_q_s2[198] : bank14_q_s2[197]);
-    wire and_7927 = (and_7925 & (bank14_q_s2[199] | (bank14_q_s2[209:200] == arrival))) & (epoch ? bank14_q_s2[1] : bank14_q_s2[0]);
-    wire bank14_0_holds = ((((and_7928_s3 & and_7921_s3) & and_7870_s3) & and_7924_s3) & and_7890_s3) & or_7849_s3;
-    wire mux_7964 = later ? (~(|bank14_q_s2[359:344]) & (&bank14_q_s2[375:360])) : ((bank14_q_s2[359:344] <= client_port) & (client_port <= bank14_q_s2[375:360]));
-    wire mux_7974 = later ? (~(|bank14_q_s2[391:376]) & (&bank14_q_s2[407:392])) : ((bank14_q_s2[391:376] <= port) & (port <= bank14_q_s2[407:392]));
-    wire and_7993 = ({3'd0, bank14_q_s2[437:424]} <= size) & ((&bank14_q_s2[451:438]) | (size <= {3'd0, bank14_q_s2[451:438]}));
-    wire and_8024 = ~(|((client[127:96] ^ bank14_q_s2[290:259]) & ~(32'hffffffff >> bank14_q_s2[296:291]))) & ~(|((server[127:96] ^ bank14_q_s2[328:297]) & ~(32'hffffffff >> bank14_q_s2[334:329])));
-    wire not_8026 = ~(|(later ? bank14_q_s2[423:416] : ((bank14_q_s2[415:408] ^ flags) & bank14_q_s2[423:416])));
-    wire and_8028 = ((bank14_q_s2[258:257] == 2'd0) | ((bank14_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank14_q_s2[453] : bank14_q_s2[452]);
-    wire and_8030 = (and_8028 & (bank14_q_s2[454] | (bank14_q_s2[464:455] == arrival))) & (epoch ? bank14_q_s2[256] : bank14_q_s2[255]);
-    wire bank14_1_holds = ((((and_8031_s3 & and_8024_s3) & and_7975_s3) & and_8027_s3) & and_7993_s3) & not_7954_s3;
-    wire and_8050 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'he);
-    wire and_8051 = cfg_write & and_8050;
+    wire not_7875 = ~(bank14_q_s2[3:2] == 2'd3);
+    wire mux_7887 = later ? (~(|bank14_q_s2[104:89]) & (&bank14_q_s2[120:105])) : ((bank14_q_s2[104:89] <= client_port) & (client_port <= bank14_q_s2[120:105]));
+    wire mux_7897 = later ? (~(|bank14_q_s2[136:121]) & (&bank14_q_s2[152:137])) : ((bank14_q_s2[136:121] <= port) & (port <= bank14_q_s2[152:137]));
+    wire and_7918 = ({3'd0, bank14_q_s2[182:169]} <= size) & ((&bank14_q_s2[196:183]) | (size <= {3'd0, bank14_q_s2[196:183]}));
+    wire and_7949 = ~(|((client[127:96] ^ bank14_q_s2[35:4]) & ~(32'hffffffff >> bank14_q_s2[41:36]))) & ~(|((server[127:96] ^ bank14_q_s2[73:42]) & ~(32'hffffffff >> bank14_q_s2[79:74])));
+    wire not_7951 = ~(|(later ? bank14_q_s2[168:161] : ((bank14_q_s2[160:153] ^ flags) & bank14_q_s2[168:161])));
+    wire and_7953 = ((bank14_q_s2[3:2] == 2'd0) | ((bank14_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank14_q_s2[198] : bank14_q_s2[197]);
+    wire and_7955 = (and_7953 & (bank14_q_s2[199] | (bank14_q_s2[209:200] == arrival))) & (epoch ? bank14_q_s2[1] : bank14_q_s2[0]);
+    wire bank14_0_holds = (((((and_7956_s3 & and_7949_s3) & and_7898_s3) & and_7952_s3) & and_7918_s3) & or_7876_s3) & or_7877_s3;
+    wire mux_7994 = later ? (~(|bank14_q_s2[359:344]) & (&bank14_q_s2[375:360])) : ((bank14_q_s2[359:344] <= client_port) & (client_port <= bank14_q_s2[375:360]));
+    wire mux_8004 = later ? (~(|bank14_q_s2[391:376]) & (&bank14_q_s2[407:392])) : ((bank14_q_s2[391:376] <= port) & (port <= bank14_q_s2[407:392]));
+    wire and_8023 = ({3'd0, bank14_q_s2[437:424]} <= size) & ((&bank14_q_s2[451:438]) | (size <= {3'd0, bank14_q_s2[451:438]}));
+    wire and_8054 = ~(|((client[127:96] ^ bank14_q_s2[290:259]) & ~(32'hffffffff >> bank14_q_s2[296:291]))) & ~(|((server[127:96] ^ bank14_q_s2[328:297]) & ~(32'hffffffff >> bank14_q_s2[334:329])));
+    wire not_8056 = ~(|(later ? bank14_q_s2[423:416] : ((bank14_q_s2[415:408] ^ flags) & bank14_q_s2[423:416])));
+    wire and_8058 = ((bank14_q_s2[258:257] == 2'd0) | ((bank14_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank14_q_s2[453] : bank14_q_s2[452]);
+    wire and_8060 = (and_8058 & (bank14_q_s2[454] | (bank14_q_s2[464:455] == arrival))) & (epoch ? bank14_q_s2[256] : bank14_q_s2[255]);
+    wire bank14_1_holds = ((((and_8061_s3 & and_8054_s3) & and_8005_s3) & and_8057_s3) & and_8023_s3) & not_7984_s3;
+    wire and_8080 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'he);
+    wire and_8081 = cfg_write & and_8080;
     wire [254:0] bank15_q_s2_509_255 = bank15_q_s2[509:255];
-    wire [7:0] not_8069 = ~(8'hff >> bank15_q_s2[355:353]);
-    wire [7:0] xor_8071 = client[95:88] ^ bank15_q_s2[352:345];
-    wire or_8081 = ((|xor_8071) & (4'd0 < bank15_q_s2[359:356])) | ((|(xor_8071 & not_8069)) & (bank15_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_8083 = client[87:80] ^ bank15_q_s2[344:337];
-    wire or_8093 = ((|xor_8083) & (4'd1 < bank15_q_s2[359:356])) | ((|(xor_8083 & not_8069)) & (bank15_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_8095 = client[79:72] ^ bank15_q_s2[336:329];
-    wire or_8105 = ((|xor_8095) & (4'd2 < bank15_q_s2[359:356])) | ((|(xor_8095 & not_8069)) & (bank15_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_8107 = client[71:64] ^ bank15_q_s2[328:321];
-    wire or_8117 = ((|xor_8107) & (4'd3 < bank15_q_s2[359:356])) | ((|(xor_8107 & not_8069)) & (bank15_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_8119 = client[63:56] ^ bank15_q_s2[320:313];
-    wire or_8129 = ((|xor_8119) & (4'd4 < bank15_q_s2[359:356])) | ((|(xor_8119 & not_8069)) & (bank15_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_8131 = client[55:48] ^ bank15_q_s2[312:305];
-    wire or_8141 = ((|xor_8131) & (4'd5 < bank15_q_s2[359:356])) | ((|(xor_8131 & not_8069)) & (bank15_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_8143 = client[47:40] ^ bank15_q_s2[304:297];
-    wire or_8153 = ((|xor_8143) & (4'd6 < bank15_q_s2[359:356])) | ((|(xor_8143 & not_8069)) & (bank15_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_8155 = client[39:32] ^ bank15_q_s2[296:289];
-    wire or_8165 = ((|xor_8155) & (4'd7 < bank15_q_s2[359:356])) | ((|(xor_8155 & not_8069)) & (bank15_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_8167 = client[31:24] ^ bank15_q_s2[288:281];
-    wire or_8177 = ((|xor_8167) & (4'd8 < bank15_q_s2[359:356])) | ((|(xor_8167 & not_8069)) & (bank15_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_8179 = client[23:16] ^ bank15_q_s2[280:273];
-    wire or_8189 = ((|xor_8179) & (4'd9 < bank15_q_s2[359:356])) | ((|(xor_8179 & not_8069)) & (bank15_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_8191 = client[15:8] ^ bank15_q_s2[272:265];
-    wire or_8201 = ((|xor_8191) & (4'ha < bank15_q_s2[359:356])) | ((|(xor_8191 & not_8069)) & (bank15_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_8203 = client[7:0] ^ bank15_q_s2[264:257];
-    wire or_8213 = ((|xor_8203) & (4'hb < bank15_q_s2[359:356])) | ((|(xor_8203 & not_8069)) & (bank15_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_8214 = {
-        or_8081,
-        or_8093,
-        or_8105,
-        or_8117,
-        or_8129,
-        or_8141,
-        or_8153,
-        or_8165,
-        or_8177,
-        or_8189,
-        or_8201,
-        or_8213
+    wire [7:0] not_8099 = ~(8'hff >> bank15_q_s2[355:353]);
+    wire [7:0] xor_8101 = client[95:88] ^ bank15_q_s2[352:345];
+    wire or_8111 = ((|xor_8101) & (4'd0 < bank15_q_s2[359:356])) | ((|(xor_8101 & not_8099)) & (bank15_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_8113 = client[87:80] ^ bank15_q_s2[344:337];
+    wire or_8123 = ((|xor_8113) & (4'd1 < bank15_q_s2[359:356])) | ((|(xor_8113 & not_8099)) & (bank15_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_8125 = client[79:72] ^ bank15_q_s2[336:329];
+    wire or_8135 = ((|xor_8125) & (4'd2 < bank15_q_s2[359:356])) | ((|(xor_8125 & not_8099)) & (bank15_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_8137 = client[71:64] ^ bank15_q_s2[328:321];
+    wire or_8147 = ((|xor_8137) & (4'd3 < bank15_q_s2[359:356])) | ((|(xor_8137 & not_8099)) & (bank15_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_8149 = client[63:56] ^ bank15_q_s2[320:313];
+    wire or_8159 = ((|xor_8149) & (4'd4 < bank15_q_s2[359:356])) | ((|(xor_8149 & not_8099)) & (bank15_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_8161 = client[55:48] ^ bank15_q_s2[312:305];
+    wire or_8171 = ((|xor_8161) & (4'd5 < bank15_q_s2[359:356])) | ((|(xor_8161 & not_8099)) & (bank15_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_8173 = client[47:40] ^ bank15_q_s2[304:297];
+    wire or_8183 = ((|xor_8173) & (4'd6 < bank15_q_s2[359:356])) | ((|(xor_8173 & not_8099)) & (bank15_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_8185 = client[39:32] ^ bank15_q_s2[296:289];
+    wire or_8195 = ((|xor_8185) & (4'd7 < bank15_q_s2[359:356])) | ((|(xor_8185 & not_8099)) & (bank15_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_8197 = client[31:24] ^ bank15_q_s2[288:281];
+    wire or_8207 = ((|xor_8197) & (4'd8 < bank15_q_s2[359:356])) | ((|(xor_8197 & not_8099)) & (bank15_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_8209 = client[23:16] ^ bank15_q_s2[280:273];
+    wire or_8219 = ((|xor_8209) & (4'd9 < bank15_q_s2[359:356])) | ((|(xor_8209 & not_8099)) & (bank15_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_8221 = client[15:8] ^ bank15_q_s2[272:265];
+    wire or_8231 = ((|xor_8221) & (4'ha < bank15_q_s2[359:356])) | ((|(xor_8221 & not_8099)) & (bank15_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_8233 = client[7:0] ^ bank15_q_s2[264:257];
+    wire or_8243 = ((|xor_8233) & (4'hb < bank15_q_s2[359:356])) | ((|(xor_8233 & not_8099)) & (bank15_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_8244 = {
+        or_8111,
+        or_8123,
+        or_8135,
+        or_8147,
+        or_8159,
+        or_8171,
+        or_8183,
+        or_8195,
+        or_8207,
+        or_8219,
+        or_8231,
+        or_8243
     };
-    wire [7:0] not_8221 = ~(8'hff >> bank15_q_s2[458:456]);
-    wire [7:0] xor_8223 = server[95:88] ^ bank15_q_s2[455:448];
-    wire or_8233 = ((|xor_8223) & (4'd0 < bank15_q_s2[462:459])) | ((|(xor_8223 & not_8221)) & (bank15_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_8235 = server[87:80] ^ bank15_q_s2[447:440];
-    wire or_8245 = ((|xor_8235) & (4'd1 < bank15_q_s2[462:459])) | ((|(xor_8235 & not_8221)) & (bank15_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_8247 = server[79:72] ^ bank15_q_s2[439:432];
-    wire or_8257 = ((|xor_8247) & (4'd2 < bank15_q_s2[462:459])) | ((|(xor_8247 & not_8221)) & (bank15_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_8259 = server[71:64] ^ bank15_q_s2[431:424];
-    wire or_8269 = ((|xor_8259) & (4'd3 < bank15_q_s2[462:459])) | ((|(xor_8259 & not_8221)) & (bank15_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_8271 = server[63:56] ^ bank15_q_s2[423:416];
-    wire or_8281 = ((|xor_8271) & (4'd4 < bank15_q_s2[462:459])) | ((|(xor_8271 & not_8221)) & (bank15_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_8283 = server[55:48] ^ bank15_q_s2[415:408];
-    wire or_8293 = ((|xor_8283) & (4'd5 < bank15_q_s2[462:459])) | ((|(xor_8283 & not_8221)) & (bank15_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_8295 = server[47:40] ^ bank15_q_s2[407:400];
-    wire or_8305 = ((|xor_8295) & (4'd6 < bank15_q_s2[462:459])) | ((|(xor_8295 & not_8221)) & (bank15_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_8307 = server[39:32] ^ bank15_q_s2[399:392];
-    wire or_8317 = ((|xor_8307) & (4'd7 < bank15_q_s2[462:459])) | ((|(xor_8307 & not_8221)) & (bank15_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_8319 = server[31:24] ^ bank15_q_s2[391:384];
-    wire or_8329 = ((|xor_8319) & (4'd8 < bank15_q_s2[462:459])) | ((|(xor_8319 & not_8221)) & (bank15_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_8331 = server[23:16] ^ bank15_q_s2[383:376];
-    wire or_8341 = ((|xor_8331) & (4'd9 < bank15_q_s2[462:459])) | ((|(xor_8331 & not_8221)) & (bank15_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_8343 = server[15:8] ^ bank15_q_s2[375:368];
-    wire or_8353 = ((|xor_8343) & (4'ha < bank15_q_s2[462:459])) | ((|(xor_8343 & not_8221)) & (bank15_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_8355 = server[7:0] ^ bank15_q_s2[367:360];
-    wire or_8365 = ((|xor_8355) & (4'hb < bank15_q_s2[462:459])) | ((|(xor_8355 & not_8221)) & (bank15_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_8366 = {
-        or_8233,
-        or_8245,
-        or_8257,
-        or_8269,
-        or_8281,
-        or_8293,
-        or_8305,
-        or_8317,
-        or_8329,
-        or_8341,
-        or_8353,
-        or_8365
+    wire [7:0] not_8251 = ~(8'hff >> bank15_q_s2[458:456]);
+    wire [7:0] xor_8253 = server[95:88] ^ bank15_q_s2[455:448];
+    wire or_8263 = ((|xor_8253) & (4'd0 < bank15_q_s2[462:459])) | ((|(xor_8253 & not_8251)) & (bank15_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_8265 = server[87:80] ^ bank15_q_s2[447:440];
+    wire or_8275 = ((|xor_8265) & (4'd1 < bank15_q_s2[462:459])) | ((|(xor_8265 & not_8251)) & (bank15_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_8277 = server[79:72] ^ bank15_q_s2[439:432];
+    wire or_8287 = ((|xor_8277) & (4'd2 < bank15_q_s2[462:459])) | ((|(xor_8277 & not_8251)) & (bank15_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_8289 = server[71:64] ^ bank15_q_s2[431:424];
+    wire or_8299 = ((|xor_8289) & (4'd3 < bank15_q_s2[462:459])) | ((|(xor_8289 & not_8251)) & (bank15_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_8301 = server[63:56] ^ bank15_q_s2[423:416];
+    wire or_8311 = ((|xor_8301) & (4'd4 < bank15_q_s2[462:459])) | ((|(xor_8301 & not_8251)) & (bank15_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_8313 = server[55:48] ^ bank15_q_s2[415:408];
+    wire or_8323 = ((|xor_8313) & (4'd5 < bank15_q_s2[462:459])) | ((|(xor_8313 & not_8251)) & (bank15_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_8325 = server[47:40] ^ bank15_q_s2[407:400];
+    wire or_8335 = ((|xor_8325) & (4'd6 < bank15_q_s2[462:459])) | ((|(xor_8325 & not_8251)) & (bank15_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_8337 = server[39:32] ^ bank15_q_s2[399:392];
+    wire or_8347 = ((|xor_8337) & (4'd7 < bank15_q_s2[462:459])) | ((|(xor_8337 & not_8251)) & (bank15_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_8349 = server[31:24] ^ bank15_q_s2[391:384];
+    wire or_8359 = ((|xor_8349) & (4'd8 < bank15_q_s2[462:459])) | ((|(xor_8349 & not_8251)) & (bank15_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_8361 = server[23:16] ^ bank15_q_s2[383:376];
+    wire or_8371 = ((|xor_8361) & (4'd9 < bank15_q_s2[462:459])) | ((|(xor_8361 & not_8251)) & (bank15_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_8373 = server[15:8] ^ bank15_q_s2[375:368];
+    wire or_8383 = ((|xor_8373) & (4'ha < bank15_q_s2[462:459])) | ((|(xor_8373 & not_8251)) & (bank15_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_8385 = server[7:0] ^ bank15_q_s2[367:360];
+    wire or_8395 = ((|xor_8385) & (4'hb < bank15_q_s2[462:459])) | ((|(xor_8385 & not_8251)) & (bank15_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_8396 = {
+        or_8263,
+        or_8275,
+        or_8287,
+        or_8299,
+        or_8311,
+        or_8323,
+        or_8335,
+        or_8347,
+        or_8359,
+        or_8371,
+        or_8383,
+        or_8395
     };
     wire [254:0] bank15_q_s2_254_0 = bank15_q_s2[254:0];
-    wire mux_8392 = later ? (~(|bank15_q_s2[104:89]) & (&bank15_q_s2[120:105])) : ((bank15_q_s2[104:89] <= client_port) & (client_port <= bank15_q_s2[120:105]));
-    wire mux_8402 = later ? (~(|bank15_q_s2[136:121]) & (&bank15_q_s2[152:137])) : ((bank15_q_s2[136:121] <= port) & (port <= bank15_q_s2[152:137]));
-    wire and_8423 = ({3'd0, bank15_q_s2[182:169]} <= size) & ((&bank15_q_s2[196:183]) | (size <= {3'd0, bank15_q_s2[196:183]}));
-    wire and_8454 = ~(|((client[127:96] ^ bank15_q_s2[35:4]) & ~(32'hffffffff >> bank15_q_s2[41:36]))) & ~(|((server[127:96] ^ bank15_q_s2[73:42]) & ~(32'hffffffff >> bank15_q_s2[79:74])));
-    wire not_8456 = ~(|(later ? bank15_q_s2[168:161] : ((bank15_q_s2[160:153] ^ flags) & bank15_q_s2[168:161])));
-    wire and_8458 = ((bank15_q_s2[3:2] == 2'd0) | ((bank15_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank15_q_s2[198] : bank15_q_s2[197]);
-    wire and_8460 = (and_8458 & (bank15_q_s2[199] | (bank15_q_s2[209:200] == arrival))) & (epoch ? bank15_q_s2[1] : bank15_q_s2[0]);
-    wire bank15_0_holds = ((((and_8461_s3 & and_8454_s3) & and_8403_s3) & and_8457_s3) & and_8423_s3) & or_8382_s3;
-    wire mux_8497 = later ? (~(|bank15_q_s2[359:344]) & (&bank15_q_s2[375:360])) : ((bank15_q_s2[359:344] <= client_port) & (client_port <= bank15_q_s2[375:360]));
-    wire mux_8507 = later ? (~(|bank15_q_s2[391:376]) & (&bank15_q_s2[407:392])) : ((bank15_q_s2[391:376] <= port) & (port <= bank15_q_s2[407:392]));
-    wire and_8526 = ({3'd0, bank15_q_s2[437:424]} <= size) & ((&bank15_q_s2[451:438]) | (size <= {3'd0, bank15_q_s2[451:438]}));
-    wire and_8557 = ~(|((client[127:96] ^ bank15_q_s2[290:259]) & ~(32'hffffffff >> bank15_q_s2[296:291]))) & ~(|((server[127:96] ^ bank15_q_s2[328:297]) & ~(32'hffffffff >> bank15_q_s2[334:329])));
-    wire not_8559 = ~(|(later ? bank15_q_s2[423:416] : ((bank15_q_s2[415:408] ^ flags) & bank15_q_s2[423:416])));
-    wire and_8561 = ((bank15_q_s2[258:257] == 2'd0) | ((bank15_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank15_q_s2[453] : bank15_q_s2[452]);
-    wire and_8563 = (and_8561 & (bank15_q_s2[454] | (bank15_q_s2[464:455] == arrival))) & (epoch ? bank15_q_s2[256] : bank15_q_s2[255]);
-    wire bank15_1_holds = ((((and_8564_s3 & and_8557_s3) & and_8508_s3) & and_8560_s3) & and_8526_s3) & not_8487_s3;
-    wire and_8583 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hf);
-    wire and_8584 = cfg_write & and_8583;
+    wire not_8410 = ~(bank15_q_s2[3:2] == 2'd3);
+    wire mux_8422 = later ? (~(|bank15_q_s2[104:89]) & (&bank15_q_s2[120:105])) : ((bank15_q_s2[104:89] <= client_port) & (client_port <= bank15_q_s2[120:105]));
+    wire mux_8432 = later ? (~(|bank15_q_s2[136:121]) & (&bank15_q_s2[152:137])) : ((bank15_q_s2[136:121] <= port) & (port <= bank15_q_s2[152:137]));
+    wire and_8453 = ({3'd0, bank15_q_s2[182:169]} <= size) & ((&bank15_q_s2[196:183]) | (size <= {3'd0, bank15_q_s2[196:183]}));
+    wire and_8484 = ~(|((client[127:96] ^ bank15_q_s2[35:4]) & ~(32'hffffffff >> bank15_q_s2[41:36]))) & ~(|((server[127:96] ^ bank15_q_s2[73:42]) & ~(32'hffffffff >> bank15_q_s2[79:74])));
+    wire not_8486 = ~(|(later ? bank15_q_s2[168:161] : ((bank15_q_s2[160:153] ^ flags) & bank15_q_s2[168:161])));
+    wire and_8488 = ((bank15_q_s2[3:2] == 2'd0) | ((bank15_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank15_q_s2[198] : bank15_q_s2[197]);
+    wire and_8490 = (and_8488 & (bank15_q_s2[199] | (bank15_q_s2[209:200] == arrival))) & (epoch ? bank15_q_s2[1] : bank15_q_s2[0]);
+    wire bank15_0_holds = (((((and_8491_s3 & and_8484_s3) & and_8433_s3) & and_8487_s3) & and_8453_s3) & or_8411_s3) & or_8412_s3;
+    wire mux_8529 = later ? (~(|bank15_q_s2[359:344]) & (&bank15_q_s2[375:360])) : ((bank15_q_s2[359:344] <= client_port) & (client_port <= bank15_q_s2[375:360]));
+    wire mux_8539 = later ? (~(|bank15_q_s2[391:376]) & (&bank15_q_s2[407:392])) : ((bank15_q_s2[391:376] <= port) & (port <= bank15_q_s2[407:392]));
+    wire and_8558 = ({3'd0, bank15_q_s2[437:424]} <= size) & ((&bank15_q_s2[451:438]) | (size <= {3'd0, bank15_q_s2[451:438]}));
+    wire and_8589 = ~(|((client[127:96] ^ bank15_q_s2[290:259]) & ~(32'hffffffff >> bank15_q_s2[296:291]))) & ~(|((server[127:96] ^ bank15_q_s2[328:297]) & ~(32'hffffffff >> bank15_q_s2[334:329])));
+    wire not_8591 = ~(|(later ? bank15_q_s2[423:416] : ((bank15_q_s2[415:408] ^ flags) & bank15_q_s2[423:416])));
+    wire and_8593 = ((bank15_q_s2[258:257] == 2'd0) | ((bank15_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank15_q_s2[453] : bank15_q_s2[452]);
+    wire and_8595 = (and_8593 & (bank15_q_s2[454] | (bank15_q_s2[464:455] == arrival))) & (epoch ? bank15_q_s2[256] : bank15_q_s2[255]);
+    wire bank15_1_holds = ((((and_8596_s3 & and_8589_s3) & and_8540_s3) & and_8592_s3) & and_8558_s3) & not_8519_s3;
+    wire and_8615 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'hf);
+    wire and_8616 = cfg_write & and_8615;
     wire [254:0] bank16_q_s2_509_255 = bank16_q_s2[509:255];
-    wire [7:0] not_8602 = ~(8'hff >> bank16_q_s2[355:353]);
-    wire [7:0] xor_8604 = client[95:88] ^ bank16_q_s2[352:345];
-    wire or_8614 = ((|xor_8604) & (4'd0 < bank16_q_s2[359:356])) | ((|(xor_8604 & not_8602)) & (bank16_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_8616 = client[87:80] ^ bank16_q_s2[344:337];
-    wire or_8626 = ((|xor_8616) & (4'd1 < bank16_q_s2[359:356])) | ((|(xor_8616 & not_8602)) & (bank16_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_8628 = client[79:72] ^ bank16_q_s2[336:329];
-    wire or_8638 = ((|xor_8628) & (4'd2 < bank16_q_s2[359:356])) | ((|(xor_8628 & not_8602)) & (bank16_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_8640 = client[71:64] ^ bank16_q_s2[328:321];
-    wire or_8650 = ((|xor_8640) & (4'd3 < bank16_q_s2[359:356])) | ((|(xor_8640 & not_8602)) & (bank16_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_8652 = client[63:56] ^ bank16_q_s2[320:313];
-    wire or_8662 = ((|xor_8652) & (4'd4 < bank16_q_s2[359:356])) | ((|(xor_8652 & not_8602)) & (bank16_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_8664 = client[55:48] ^ bank16_q_s2[312:305];
-    wire or_8674 = ((|xor_8664) & (4'd5 < bank16_q_s2[359:356])) | ((|(xor_8664 & not_8602)) & (bank16_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_8676 = client[47:40] ^ bank16_q_s2[304:297];
-    wire or_8686 = ((|xor_8676) & (4'd6 < bank16_q_s2[359:356])) | ((|(xor_8676 & not_8602)) & (bank16_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_8688 = client[39:32] ^ bank16_q_s2[296:289];
-    wire or_8698 = ((|xor_8688) & (4'd7 < bank16_q_s2[359:356])) | ((|(xor_8688 & not_8602)) & (bank16_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_8700 = client[31:24] ^ bank16_q_s2[288:281];
-    wire or_8710 = ((|xor_8700) & (4'd8 < bank16_q_s2[359:356])) | ((|(xor_8700 & not_8602)) & (bank16_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_8712 = client[23:16] ^ bank16_q_s2[280:273];
-    wire or_8722 = ((|xor_8712) & (4'd9 < bank16_q_s2[359:356])) | ((|(xor_8712 & not_8602)) & (bank16_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_8724 = client[15:8] ^ bank16_q_s2[272:265];
-    wire or_8734 = ((|xor_8724) & (4'ha < bank16_q_s2[359:356])) | ((|(xor_8724 & not_8602)) & (bank16_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_8736 = client[7:0] ^ bank16_q_s2[264:257];
-    wire or_8746 = ((|xor_8736) & (4'hb < bank16_q_s2[359:356])) | ((|(xor_8736 & not_8602)) & (bank16_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_8747 = {
-        or_8614,
-        or_8626,
-        or_8638,
-        or_8650,
-        or_8662,
-        or_8674,
-        or_8686,
-        or_8698,
-        or_8710,
-        or_8722,
-        or_8734,
-        or_8746
-    };
-    wire [7:0] not_8754 = ~(8'hff >> bank16_q_s2[458:456]);
-    wire [7:0] xor_8756 = server[95:88] ^ bank16_q_s2[455:448];
-    wire or_8766 = ((|xor_8756) & (4'd0 < bank16_q_s2[462:459])) | ((|(xor_8756 & not_8754)) & (bank16_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_8768 = server[87:80] ^ bank16_q_s2[447:440];
-    wire or_8778 = ((|xor_8768) & (4'd1 < bank16_q_s2[462:459])) | ((|(xor_8768 & not_8754)) & (bank16_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_8780 = server[79:72] ^ bank16_q_s2[439:432];
-    wire or_8790 = ((|xor_8780) & (4'd2 < bank16_q_s2[462:459])) | ((|(xor_8780 & not_8754)) & (bank16_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_8792 = server[71:64] ^ bank16_q_s2[431:424];
-    wire or_8802 = ((|xor_8792) & (4'd3 < bank16_q_s2[462:459])) | ((|(xor_8792 & not_8754)) & (bank16_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_8804 = server[63:56] ^ bank16_q_s2[423:416];
-    wire or_8814 = ((|xor_8804) & (4'd4 < bank16_q_s2[462:459])) | ((|(xor_8804 & not_8754)) & (bank16_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_8816 = server[55:48] ^ bank16_q_s2[415:408];
-    wire or_8826 = ((|xor_8816) & (4'd5 < bank16_q_s2[462:459])) | ((|(xor_8816 & not_8754)) & (bank16_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_8828 = server[47:40] ^ bank16_q_s2[407:400];
-    wire or_8838 = ((|xor_8828) & (4'd6 < bank16_q_s2[462:459])) | ((|(xor_8828 & not_8754)) & (bank16_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_8840 = server[39:32] ^ bank16_q_s2[399:392];
-    wire or_8850 = ((|xor_8840) & (4'd7 < bank16_q_s2[462:459])) | ((|(xor_8840 & not_8754)) & (bank16_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_8852 = server[31:24] ^ bank16_q_s2[391:384];
-    wire or_8862 = ((|xor_8852) & (4'd8 < bank16_q_s2[462:459])) | ((|(xor_8852 & not_8754)) & (bank16_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_8864 = server[23:16] ^ bank16_q_s2[383:376];
-    wire or_8874 = ((|xor_8864) & (4'd9 < bank16_q_s2[462:459])) | ((|(xor_8864 & not_8754)) & (bank16_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_8876 = server[15:8] ^ bank16_q_s2[375:368];
-    wire or_8886 = ((|xor_8876) & (4'ha < bank16_q_s2[462:459])) | ((|(xor_8876 & not_8754)) & (bank16_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_8888 = server[7:0] ^ bank16_q_s2[367:360];
-    wire or_8898 = ((|xor_8888) & (4'hb < bank16_q_s2[462:459])) | ((|(xor_8888 & not_8754)) & (bank16_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_8899 = {
+    wire [7:0] not_8634 = ~(8'hff >> bank16_q_s2[355:353]);
+    wire [7:0] xor_8636 = client[95:88] ^ bank16_q_s2[352:345];
+    wire or_8646 = ((|xor_8636) & (4'd0 < bank16_q_s2[359:356])) | ((|(xor_8636 & not_8634)) & (bank16_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_8648 = client[87:80] ^ bank16_q_s2[344:337];
+    wire or_8658 = ((|xor_8648) & (4'd1 < bank16_q_s2[359:356])) | ((|(xor_8648 & not_8634)) & (bank16_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_8660 = client[79:72] ^ bank16_q_s2[336:329];
+    wire or_8670 = ((|xor_8660) & (4'd2 < bank16_q_s2[359:356])) | ((|(xor_8660 & not_8634)) & (bank16_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_8672 = client[71:64] ^ bank16_q_s2[328:321];
+    wire or_8682 = ((|xor_8672) & (4'd3 < bank16_q_s2[359:356])) | ((|(xor_8672 & not_8634)) & (bank16_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_8684 = client[63:56] ^ bank16_q_s2[320:313];
+    wire or_8694 = ((|xor_8684) & (4'd4 < bank16_q_s2[359:356])) | ((|(xor_8684 & not_8634)) & (bank16_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_8696 = client[55:48] ^ bank16_q_s2[312:305];
+    wire or_8706 = ((|xor_8696) & (4'd5 < bank16_q_s2[359:356])) | ((|(xor_8696 & not_8634)) & (bank16_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_8708 = client[47:40] ^ bank16_q_s2[304:297];
+    wire or_8718 = ((|xor_8708) & (4'd6 < bank16_q_s2[359:356])) | ((|(xor_8708 & not_8634)) & (bank16_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_8720 = client[39:32] ^ bank16_q_s2[296:289];
+    wire or_8730 = ((|xor_8720) & (4'd7 < bank16_q_s2[359:356])) | ((|(xor_8720 & not_8634)) & (bank16_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_8732 = client[31:24] ^ bank16_q_s2[288:281];
+    wire or_8742 = ((|xor_8732) & (4'd8 < bank16_q_s2[359:356])) | ((|(xor_8732 & not_8634)) & (bank16_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_8744 = client[23:16] ^ bank16_q_s2[280:273];
+    wire or_8754 = ((|xor_8744) & (4'd9 < bank16_q_s2[359:356])) | ((|(xor_8744 & not_8634)) & (bank16_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_8756 = client[15:8] ^ bank16_q_s2[272:265];
+    wire or_8766 = ((|xor_8756) & (4'ha < bank16_q_s2[359:356])) | ((|(xor_8756 & not_8634)) & (bank16_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_8768 = client[7:0] ^ bank16_q_s2[264:257];
+    wire or_8778 = ((|xor_8768) & (4'hb < bank16_q_s2[359:356])) | ((|(xor_8768 & not_8634)) & (bank16_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_8779 = {
+        or_8646,
+        or_8658,
+        or_8670,
+        or_8682,
+        or_8694,
+        or_8706,
+        or_8718,
+        or_8730,
+        or_8742,
+        or_8754,
         or_8766,
-        or_8778,
-        or_8790,
-        or_8802,
-        or_8814,
-        or_8826,
-        or_8838,
-        or_8850,
-        or_8862,
-        or_8874,
-        or_8886,
-        or_8898
+        or_8778
+    };
+    wire [7:0] not_8786 = ~(8'hff >> bank16_q_s2[458:456]);
+    wire [7:0] xor_8788 = server[95:88] ^ bank16_q_s2[455:448];
+    wire or_8798 = ((|xor_8788) & (4'd0 < bank16_q_s2[462:459])) | ((|(xor_8788 & not_8786)) & (bank16_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_8800 = server[87:80] ^ bank16_q_s2[447:440];
+    wire or_8810 = ((|xor_8800) & (4'd1 < bank16_q_s2[462:459])) | ((|(xor_8800 & not_8786)) & (bank16_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_8812 = server[79:72] ^ bank16_q_s2[439:432];
+    wire or_8822 = ((|xor_8812) & (4'd2 < bank16_q_s2[462:459])) | ((|(xor_8812 & not_8786)) & (bank16_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_8824 = server[71:64] ^ bank16_q_s2[431:424];
+    wire or_8834 = ((|xor_8824) & (4'd3 < bank16_q_s2[462:459])) | ((|(xor_8824 & not_8786)) & (bank16_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_8836 = server[63:56] ^ bank16_q_s2[423:416];
+    wire or_8846 = ((|xor_8836) & (4'd4 < bank16_q_s2[462:459])) | ((|(xor_8836 & not_8786)) & (bank16_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_8848 = server[55:48] ^ bank16_q_s2[415:408];
+    wire or_8858 = ((|xor_8848) & (4'd5 < bank16_q_s2[462:459])) | ((|(xor_8848 & not_8786)) & (bank16_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_8860 = server[47:40] ^ bank16_q_s2[407:400];
+    wire or_8870 = ((|xor_8860) & (4'd6 < bank16_q_s2[462:459])) | ((|(xor_8860 & not_8786)) & (bank16_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_8872 = server[39:32] ^ bank16_q_s2[399:392];
+    wire or_8882 = ((|xor_8872) & (4'd7 < bank16_q_s2[462:459])) | ((|(xor_8872 & not_8786)) & (bank16_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_8884 = server[31:24] ^ bank16_q_s2[391:384];
+    wire or_8894 = ((|xor_8884) & (4'd8 < bank16_q_s2[462:459])) | ((|(xor_8884 & not_8786)) & (bank16_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_8896 = server[23:16] ^ bank16_q_s2[383:376];
+    wire or_8906 = ((|xor_8896) & (4'd9 < bank16_q_s2[462:459])) | ((|(xor_8896 & not_8786)) & (bank16_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_8908 = server[15:8] ^ bank16_q_s2[375:368];
+    wire or_8918 = ((|xor_8908) & (4'ha < bank16_q_s2[462:459])) | ((|(xor_8908 & not_8786)) & (bank16_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_8920 = server[7:0] ^ bank16_q_s2[367:360];
+    wire or_8930 = ((|xor_8920) & (4'hb < bank16_q_s2[462:459])) | ((|(xor_8920 & not_8786)) & (bank16_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_8931 = {
+        or_8798,
+        or_8810,
+        or_8822,
+        or_8834,
+        or_8846,
+        or_8858,
+        or_8870,
+        or_8882,
+        or_8894,
+        or_8906,
+        or_8918,
+        or_8930
     };
     wire [254:0] bank16_q_s2_254_0 = bank16_q_s2[254:0];
-    wire mux_8925 = later ? (~(|bank16_q_s2[104:89]) & (&bank16_q_s2[120:105])) : ((bank16_q_s2[104:89] <= client_port) & (client_port <= bank16_q_s2[120:105]));
-    wire mux_8935 = later ? (~(|bank16_q_s2[136:121]) & (&bank16_q_s2[152:137])) : ((bank16_q_s2[136:121] <= port) & (port <= bank16_q_s2[152:137]));
-    wire and_8956 = ({3'd0, bank16_q_s2[182:169]} <= size) & ((&bank16_q_s2[196:183]) | (size <= {3'd0, bank16_q_s2[196:183]}));
-    wire and_8987 = ~(|((client[127:96] ^ bank16_q_s2[35:4]) & ~(32'hffffffff >> bank16_q_s2[41:36]))) & ~(|((server[127:96] ^ bank16_q_s2[73:42]) & ~(32'hffffffff >> bank16_q_s2[79:74])));
-    wire not_8989 = ~(|(later ? bank16_q_s2[168:161] : ((bank16_q_s2[160:153] ^ flags) & bank16_q_s2[168:161])));
-    wire and_8991 = ((bank16_q_s2[3:2] == 2'd0) | ((bank16_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank16_q_s2[198] : bank16_q_s2[197]);
-    wire and_8993 = (and_8991 & (bank16_q_s2[199] | (bank16_q_s2[209:200] == arrival))) & (epoch ? bank16_q_s2[1] : bank16_q_s2[0]);
-    wire bank16_0_holds = ((((and_8994_s3 & and_8987_s3) & and_8936_s3) & and_8990_s3) & and_8956_s3) & or_8915_s3;
-    wire mux_9030 = later ? (~(|bank16_q_s2[359:344]) & (&bank16_q_s2[375:360])) : ((bank16_q_s2[359:344] <= client_port) & (client_port <= bank16_q_s2[375:360]));
-    wire mux_9040 = later ? (~(|bank16_q_s2[391:376]) & (&bank16_q_s2[407:392])) : ((bank16_q_s2[391:376] <= port) & (port <= bank16_q_s2[407:392]));
-    wire and_9059 = ({3'd0, bank16_q_s2[437:424]} <= size) & ((&bank16_q_s2[451:438]) | (size <= {3'd0, bank16_q_s2[451:438]}));
-    wire and_9090 = ~(|((client[127:96] ^ bank16_q_s2[290:259]) & ~(32'hffffffff >> bank16_q_s2[296:291]))) & ~(|((server[127:96] ^ bank16_q_s2[328:297]) & ~(32'hffffffff >> bank16_q_s2[334:329])));
-    wire not_9092 = ~(|(later ? bank16_q_s2[423:416] : ((bank16_q_s2[415:408] ^ flags) & bank16_q_s2[423:416])));
-    wire and_9094 = ((bank16_q_s2[258:257] == 2'd0) | ((bank16_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank16_q_s2[453] : bank16_q_s2[452]);
-    wire and_9096 = (and_9094 & (bank16_q_s2[454] | (bank16_q_s2[464:455] == arrival))) & (epoch ? bank16_q_s2[256] : bank16_q_s2[255]);
-    wire bank16_1_holds = ((((and_9097_s3 & and_9090_s3) & and_9041_s3) & and_9093_s3) & and_9059_s3) & not_9020_s3;
-    wire and_9116 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h10);
-    wire and_9117 = cfg_write & and_9116;
+    wire not_8945 = ~(bank16_q_s2[3:2] == 2'd3);
+    wire mux_8957 = later ? (~(|bank16_q_s2[104:89]) & (&bank16_q_s2[120:105])) : ((bank16_q_s2[104:89] <= client_port) & (client_port <= bank16_q_s2[120:105]));
+    wire mux_8967 = later ? (~(|bank16_q_s2[136:121]) & (&bank16_q_s2[152:137])) : ((bank16_q_s2[136:121] <= port) & (port <= bank16_q_s2[152:137]));
+    wire and_8988 = ({3'd0, bank16_q_s2[182:169]} <= size) & ((&bank16_q_s2[196:183]) | (size <= {3'd0, bank16_q_s2[196:183]}));
+    wire and_9019 = ~(|((client[127:96] ^ bank16_q_s2[35:4]) & ~(32'hffffffff >> bank16_q_s2[41:36]))) & ~(|((server[127:96] ^ bank16_q_s2[73:42]) & ~(32'hffffffff >> bank16_q_s2[79:74])));
+    wire not_9021 = ~(|(later ? bank16_q_s2[168:161] : ((bank16_q_s2[160:153] ^ flags) & bank16_q_s2[168:161])));
+    wire and_9023 = ((bank16_q_s2[3:2] == 2'd0) | ((bank16_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank16_q_s2[198] : bank16_q_s2[197]);
+    wire and_9025 = (and_9023 & (bank16_q_s2[199] | (bank16_q_s2[209:200] == arrival))) & (epoch ? bank16_q_s2[1] : bank16_q_s2[0]);
+    wire bank16_0_holds = (((((and_9026_s3 & and_9019_s3) & and_8968_s3) & and_9022_s3) & and_8988_s3) & or_8946_s3) & or_8947_s3;
+    wire mux_9064 = later ? (~(|bank16_q_s2[359:344]) & (&bank16_q_s2[375:360])) : ((bank16_q_s2[359:344] <= client_port) & (client_port <= bank16_q_s2[375:360]));
+    wire mux_9074 = later ? (~(|bank16_q_s2[391:376]) & (&bank16_q_s2[407:392])) : ((bank16_q_s2[391:376] <= port) & (port <= bank16_q_s2[407:392]));
+    wire and_9093 = ({3'd0, bank16_q_s2[437:424]} <= size) & ((&bank16_q_s2[451:438]) | (size <= {3'd0, bank16_q_s2[451:438]}));
+    wire and_9124 = ~(|((client[127:96] ^ bank16_q_s2[290:259]) & ~(32'hffffffff >> bank16_q_s2[296:291]))) & ~(|((server[127:96] ^ bank16_q_s2[328:297]) & ~(32'hffffffff >> bank16_q_s2[334:329])));
+    wire not_9126 = ~(|(later ? bank16_q_s2[423:416] : ((bank16_q_s2[415:408] ^ flags) & bank16_q_s2[423:416])));
+    wire and_9128 = ((bank16_q_s2[258:257] == 2'd0) | ((bank16_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank16_q_s2[453] : bank16_q_s2[452]);
+    wire and_9130 = (and_9128 & (bank16_q_s2[454] | (bank16_q_s2[464:455] == arrival))) & (epoch ? bank16_q_s2[256] : bank16_q_s2[255]);
+    wire bank16_1_holds = ((((and_9131_s3 & and_9124_s3) & and_9075_s3) & and_9127_s3) & and_9093_s3) & not_9054_s3;
+    wire and_9150 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h10);
+    wire and_9151 = cfg_write & and_9150;
     wire [254:0] bank17_q_s2_509_255 = bank17_q_s2[509:255];
-    wire [7:0] not_9135 = ~(8'hff >> bank17_q_s2[355:353]);
-    wire [7:0] xor_9137 = client[95:88] ^ bank17_q_s2[352:345];
-    wire or_9147 = ((|xor_9137) & (4'd0 < bank17_q_s2[359:356])) | ((|(xor_9137 & not_9135)) & (bank17_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_9149 = client[87:80] ^ bank17_q_s2[344:337];
-    wire or_9159 = ((|xor_9149) & (4'd1 < bank17_q_s2[359:356])) | ((|(xor_9149 & not_9135)) & (bank17_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_9161 = client[79:72] ^ bank17_q_s2[336:329];
-    wire or_9171 = ((|xor_9161) & (4'd2 < bank17_q_s2[359:356])) | ((|(xor_9161 & not_9135)) & (bank17_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_9173 = client[71:64] ^ bank17_q_s2[328:321];
-    wire or_9183 = ((|xor_9173) & (4'd3 < bank17_q_s2[359:356])) | ((|(xor_9173 & not_9135)) & (bank17_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_9185 = client[63:56] ^ bank17_q_s2[320:313];
-    wire or_9195 = ((|xor_9185) & (4'd4 < bank17_q_s2[359:356])) | ((|(xor_9185 & not_9135)) & (bank17_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_9197 = client[55:48] ^ bank17_q_s2[312:305];
-    wire or_9207 = ((|xor_9197) & (4'd5 < bank17_q_s2[359:356])) | ((|(xor_9197 & not_9135)) & (bank17_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_9209 = client[47:40] ^ bank17_q_s2[304:297];
-    wire or_9219 = ((|xor_9209) & (4'd6 < bank17_q_s2[359:356])) | ((|(xor_9209 & not_9135)) & (bank17_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_9221 = client[39:32] ^ bank17_q_s2[296:289];
-    wire or_9231 = ((|xor_9221) & (4'd7 < bank17_q_s2[359:356])) | ((|(xor_9221 & not_9135)) & (bank17_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_9233 = client[31:24] ^ bank17_q_s2[288:281];
-    wire or_9243 = ((|xor_9233) & (4'd8 < bank17_q_s2[359:356])) | ((|(xor_9233 & not_9135)) & (bank17_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_9245 = client[23:16] ^ bank17_q_s2[280:273];
-    wire or_9255 = ((|xor_9245) & (4'd9 < bank17_q_s2[359:356])) | ((|(xor_9245 & not_9135)) & (bank17_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_9257 = client[15:8] ^ bank17_q_s2[272:265];
-    wire or_9267 = ((|xor_9257) & (4'ha < bank17_q_s2[359:356])) | ((|(xor_9257 & not_9135)) & (bank17_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_9269 = client[7:0] ^ bank17_q_s2[264:257];
-    wire or_9279 = ((|xor_9269) & (4'hb < bank17_q_s2[359:356])) | ((|(xor_9269 & not_9135)) & (bank17_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_9280 = {
-        or_9147,
-        or_9159,
-        or_9171,
-        or_9183,
-        or_9195,
-        or_9207,
-        or_9219,
-        or_9231,
-        or_9243,
-        or_9255,
-        or_9267,
-        or_9279
+    wire [7:0] not_9169 = ~(8'hff >> bank17_q_s2[355:353]);
+    wire [7:0] xor_9171 = client[95:88] ^ bank17_q_s2[352:345];
+    wire or_9181 = ((|xor_9171) & (4'd0 < bank17_q_s2[359:356])) | ((|(xor_9171 & not_9169)) & (bank17_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_9183 = client[87:80] ^ bank17_q_s2[344:337];
+    wire or_9193 = ((|xor_9183) & (4'd1 < bank17_q_s2[359:356])) | ((|(xor_9183 & not_9169)) & (bank17_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_9195 = client[79:72] ^ bank17_q_s2[336:329];
+    wire or_9205 = ((|xor_9195) & (4'd2 < bank17_q_s2[359:356])) | ((|(xor_9195 & not_9169)) & (bank17_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_9207 = client[71:64] ^ bank17_q_s2[328:321];
+    wire or_9217 = ((|xor_9207) & (4'd3 < bank17_q_s2[359:356])) | ((|(xor_9207 & not_9169)) & (bank17_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_9219 = client[63:56] ^ bank17_q_s2[320:313];
+    wire or_9229 = ((|xor_9219) & (4'd4 < bank17_q_s2[359:356])) | ((|(xor_9219 & not_9169)) & (bank17_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_9231 = client[55:48] ^ bank17_q_s2[312:305];
+    wire or_9241 = ((|xor_9231) & (4'd5 < bank17_q_s2[359:356])) | ((|(xor_9231 & not_9169)) & (bank17_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_9243 = client[47:40] ^ bank17_q_s2[304:297];
+    wire or_9253 = ((|xor_9243) & (4'd6 < bank17_q_s2[359:356])) | ((|(xor_9243 & not_9169)) & (bank17_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_9255 = client[39:32] ^ bank17_q_s2[296:289];
+    wire or_9265 = ((|xor_9255) & (4'd7 < bank17_q_s2[359:356])) | ((|(xor_9255 & not_9169)) & (bank17_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_9267 = client[31:24] ^ bank17_q_s2[288:281];
+    wire or_9277 = ((|xor_9267) & (4'd8 < bank17_q_s2[359:356])) | ((|(xor_9267 & not_9169)) & (bank17_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_9279 = client[23:16] ^ bank17_q_s2[280:273];
+    wire or_9289 = ((|xor_9279) & (4'd9 < bank17_q_s2[359:356])) | ((|(xor_9279 & not_9169)) & (bank17_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_9291 = client[15:8] ^ bank17_q_s2[272:265];
+    wire or_9301 = ((|xor_9291) & (4'ha < bank17_q_s2[359:356])) | ((|(xor_9291 & not_9169)) & (bank17_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_9303 = client[7:0] ^ bank17_q_s2[264:257];
+    wire or_9313 = ((|xor_9303) & (4'hb < bank17_q_s2[359:356])) | ((|(xor_9303 & not_9169)) & (bank17_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_9314 = {
+        or_9181,
+        or_9193,
+        or_9205,
+        or_9217,
+        or_9229,
+        or_9241,
+        or_9253,
+        or_9265,
+        or_9277,
+        or_9289,
+        or_9301,
+        or_9313
     };
-    wire [7:0] not_9287 = ~(8'hff >> bank17_q_s2[458:456]);
-    wire [7:0] xor_9289 = server[95:88] ^ bank17_q_s2[455:448];
-    wire or_9299 = ((|xor_9289) & (4'd0 < bank17_q_s2[462:459])) | ((|(xor_9289 & not_9287)) & (bank17_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_9301 = server[87:80] ^ bank17_q_s2[447:440];
-    wire or_9311 = ((|xor_9301) & (4'd1 < bank17_q_s2[462:459])) | ((|(xor_9301 & not_9287)) & (bank17_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_9313 = server[79:72] ^ bank17_q_s2[439:432];
-    wire or_9323 = ((|xor_9313) & (4'd2 < bank17_q_s2[462:459])) | ((|(xor_9313 & not_9287)) & (bank17_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_9325 = server[71:64] ^ bank17_q_s2[431:424];
-    wire or_9335 = ((|xor_9325) & (4'd3 < bank17_q_s2[462:459])) | ((|(xor_9325 & not_9287)) & (bank17_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_9337 = server[63:56] ^ bank17_q_s2[423:416];
-    wire or_9347 = ((|xor_9337) & (4'd4 < bank17_q_s2[462:459])) | ((|(xor_9337 & not_9287)) & (bank17_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_9349 = server[55:48] ^ bank17_q_s2[415:408];
-    wire or_9359 = ((|xor_9349) & (4'd5 < bank17_q_s2[462:459])) | ((|(xor_9349 & not_9287)) & (bank17_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_9361 = server[47:40] ^ bank17_q_s2[407:400];
-    wire or_9371 = ((|xor_9361) & (4'd6 < bank17_q_s2[462:459])) | ((|(xor_9361 & not_9287)) & (bank17_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_9373 = server[39:32] ^ bank17_q_s2[399:392];
-    wire or_9383 = ((|xor_9373) & (4'd7 < bank17_q_s2[462:459])) | ((|(xor_9373 & not_9287)) & (bank17_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_9385 = server[31:24] ^ bank17_q_s2[391:384];
-    wire or_9395 = ((|xor_9385) & (4'd8 < bank17_q_s2[462:459])) | ((|(xor_9385 & not_9287)) & (bank17_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_9397 = server[23:16] ^ bank17_q_s2[383:376];
-    wire or_9407 = ((|xor_9397) & (4'd9 < bank17_q_s2[462:459])) | ((|(xor_9397 & not_9287)) & (bank17_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_9409 = server[15:8] ^ bank17_q_s2[375:368];
-    wire or_9419 = ((|xor_9409) & (4'ha < bank17_q_s2[462:459])) | ((|(xor_9409 & not_9287)) & (bank17_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_9421 = server[7:0] ^ bank17_q_s2[367:360];
-    wire or_9431 = ((|xor_9421) & (4'hb < bank17_q_s2[462:459])) | ((|(xor_9421 & not_9287)) & (bank17_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_9432 = {
-        or_9299,
-        or_9311,
-        or_9323,
-        or_9335,
-        or_9347,
-        or_9359,
-        or_9371,
-        or_9383,
-        or_9395,
-        or_9407,
-        or_9419,
-        or_9431
+    wire [7:0] not_9321 = ~(8'hff >> bank17_q_s2[458:456]);
+    wire [7:0] xor_9323 = server[95:88] ^ bank17_q_s2[455:448];
+    wire or_9333 = ((|xor_9323) & (4'd0 < bank17_q_s2[462:459])) | ((|(xor_9323 & not_9321)) & (bank17_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_9335 = server[87:80] ^ bank17_q_s2[447:440];
+    wire or_9345 = ((|xor_9335) & (4'd1 < bank17_q_s2[462:459])) | ((|(xor_9335 & not_9321)) & (bank17_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_9347 = server[79:72] ^ bank17_q_s2[439:432];
+    wire or_9357 = ((|xor_9347) & (4'd2 < bank17_q_s2[462:459])) | ((|(xor_9347 & not_9321)) & (bank17_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_9359 = server[71:64] ^ bank17_q_s2[431:424];
+    wire or_9369 = ((|xor_9359) & (4'd3 < bank17_q_s2[462:459])) | ((|(xor_9359 & not_9321)) & (bank17_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_9371 = server[63:56] ^ bank17_q_s2[423:416];
+    wire or_9381 = ((|xor_9371) & (4'd4 < bank17_q_s2[462:459])) | ((|(xor_9371 & not_9321)) & (bank17_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_9383 = server[55:48] ^ bank17_q_s2[415:408];
+    wire or_9393 = ((|xor_9383) & (4'd5 < bank17_q_s2[462:459])) | ((|(xor_9383 & not_9321)) & (bank17_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_9395 = server[47:40] ^ bank17_q_s2[407:400];
+    wire or_9405 = ((|xor_9395) & (4'd6 < bank17_q_s2[462:459])) | ((|(xor_9395 & not_9321)) & (bank17_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_9407 = server[39:32] ^ bank17_q_s2[399:392];
+    wire or_9417 = ((|xor_9407) & (4'd7 < bank17_q_s2[462:459])) | ((|(xor_9407 & not_9321)) & (bank17_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_9419 = server[31:24] ^ bank17_q_s2[391:384];
+    wire or_9429 = ((|xor_9419) & (4'd8 < bank17_q_s2[462:459])) | ((|(xor_9419 & not_9321)) & (bank17_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_9431 = server[23:16] ^ bank17_q_s2[383:376];
+    wire or_9441 = ((|xor_9431) & (4'd9 < bank17_q_s2[462:459])) | ((|(xor_9431 & not_9321)) & (bank17_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_9443 = server[15:8] ^ bank17_q_s2[375:368];
+    wire or_9453 = ((|xor_9443) & (4'ha < bank17_q_s2[462:459])) | ((|(xor_9443 & not_9321)) & (bank17_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_9455 = server[7:0] ^ bank17_q_s2[367:360];
+    wire or_9465 = ((|xor_9455) & (4'hb < bank17_q_s2[462:459])) | ((|(xor_9455 & not_9321)) & (bank17_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_9466 = {
+        or_9333,
+        or_9345,
+        or_9357,
+        or_9369,
+        or_9381,
+        or_9393,
+        or_9405,
+        or_9417,
+        or_9429,
+        or_9441,
+        or_9453,
+        or_9465
     };
     wire [254:0] bank17_q_s2_254_0 = bank17_q_s2[254:0];
-    wire mux_9458 = later ? (~(|bank17_q_s2[104:89]) & (&bank17_q_s2[120:105])) : ((bank17_q_s2[104:89] <= client_port) & (client_port <= bank17_q_s2[120:105]));
-    wire mux_9468 = later ? (~(|bank17_q_s2[136:121]) & (&bank17_q_s2[152:137])) : ((bank17_q_s2[136:121] <= port) & (port <= bank17_q_s2[152:137]));
-    wire and_9489 = ({3'd0, bank17_q_s2[182:169]} <= size) & ((&bank17_q_s2[196:183]) | (size <= {3'd0, bank17_q_s2[196:183]}));
-    wire and_9520 = ~(|((client[127:96] ^ bank17_q_s2[35:4]) & ~(32'hffffffff >> bank17_q_s2[41:36]))) & ~(|((server[127:96] ^ bank17_q_s2[73:42]) & ~(32'hffffffff >> bank17_q_s2[79:74])));
-    wire not_9522 = ~(|(later ? bank17_q_s2[168:161] : ((bank17_q_s2[160:153] ^ flags) & bank17_q_s2[168:161])));
-    wire and_9524 = ((bank17_q_s2[3:2] == 2'd0) | ((bank17_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank17_q_s2[198] : bank17_q_s2[197]);
-    wire and_9526 = (and_9524 & (bank17_q_s2[199] | (bank17_q_s2[209:200] == arrival))) & (epoch ? bank17_q_s2[1] : bank17_q_s2[0]);
-    wire bank17_0_holds = ((((and_9527_s3 & and_9520_s3) & and_9469_s3) & and_9523_s3) & and_9489_s3) & or_9448_s3;
-    wire mux_9563 = later ? (~(|bank17_q_s2[359:344]) & (&bank17_q_s2[375:360])) : ((bank17_q_s2[359:344] <= client_port) & (client_port <= bank17_q_s2[375:360]));
-    wire mux_9573 = later ? (~(|bank17_q_s2[391:376]) & (&bank17_q_s2[407:392])) : ((bank17_q_s2[391:376] <= port) & (port <= bank17_q_s2[407:392]));
-    wire and_9592 = ({3'd0, bank17_q_s2[437:424]} <= size) & ((&bank17_q_s2[451:438]) | (size <= {3'd0, bank17_q_s2[451:438]}));
-    wire and_9623 = ~(|((client[127:96] ^ bank17_q_s2[290:259]) & ~(32'hffffffff >> bank17_q_s2[296:291]))) & ~(|((server[127:96] ^ bank17_q_s2[328:297]) & ~(32'hffffffff >> bank17_q_s2[334:329])));
-    wire not_9625 = ~(|(later ? bank17_q_s2[423:416] : ((bank17_q_s2[415:408] ^ flags) & bank17_q_s2[423:416])));
-    wire and_9627 = ((bank17_q_s2[258:257] == 2'd0) | ((bank17_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank17_q_s2[453] : bank17_q_s2[452]);
-    wire and_9629 = (and_9627 & (bank17_q_s2[454] | (bank17_q_s2[464:455] == arrival))) & (epoch ? bank17_q_s2[256] : bank17_q_s2[255]);
-    wire bank17_1_holds = ((((and_9630_s3 & and_9623_s3) & and_9574_s3) & and_9626_s3) & and_9592_s3) & not_9553_s3;
-    wire and_9649 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h11);
-    wire and_9650 = cfg_write & and_9649;
+    wire not_9480 = ~(bank17_q_s2[3:2] == 2'd3);
+    wire mux_9492 = later ? (~(|bank17_q_s2[104:89]) & (&bank17_q_s2[120:105])) : ((bank17_q_s2[104:89] <= client_port) & (client_port <= bank17_q_s2[120:105]));
+    wire mux_9502 = later ? (~(|bank17_q_s2[136:121]) & (&bank17_q_s2[152:137])) : ((bank17_q_s2[136:121] <= port) & (port <= bank17_q_s2[152:137]));
+    wire and_9523 = ({3'd0, bank17_q_s2[182:169]} <= size) & ((&bank17_q_s2[196:183]) | (size <= {3'd0, bank17_q_s2[196:183]}));
+    wire and_9554 = ~(|((client[127:96] ^ bank17_q_s2[35:4]) & ~(32'hffffffff >> bank17_q_s2[41:36]))) & ~(|((server[127:96] ^ bank17_q_s2[73:42]) & ~(32'hffffffff >> bank17_q_s2[79:74])));
+    wire not_9556 = ~(|(later ? bank17_q_s2[168:161] : ((bank17_q_s2[160:153] ^ flags) & bank17_q_s2[168:161])));
+    wire and_9558 = ((bank17_q_s2[3:2] == 2'd0) | ((bank17_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank17_q_s2[198] : bank17_q_s2[197]);
+    wire and_9560 = (and_9558 & (bank17_q_s2[199] | (bank17_q_s2[209:200] == arrival))) & (epoch ? bank17_q_s2[1] : bank17_q_s2[0]);
+    wire bank17_0_holds = (((((and_9561_s3 & and_9554_s3) & and_9503_s3) & and_9557_s3) & and_9523_s3) & or_9481_s3) & or_9482_s3;
+    wire mux_9599 = later ? (~(|bank17_q_s2[359:344]) & (&bank17_q_s2[375:360])) : ((bank17_q_s2[359:344] <= client_port) & (client_port <= bank17_q_s2[375:360]));
+    wire mux_9609 = later ? (~(|bank17_q_s2[391:376]) & (&bank17_q_s2[407:392])) : ((bank17_q_s2[391:376] <= port) & (port <= bank17_q_s2[407:392]));
+    wire and_9628 = ({3'd0, bank17_q_s2[437:424]} <= size) & ((&bank17_q_s2[451:438]) | (size <= {3'd0, bank17_q_s2[451:438]}));
+    wire and_9659 = ~(|((client[127:96] ^ bank17_q_s2[290:259]) & ~(32'hffffffff >> bank17_q_s2[296:291]))) & ~(|((server[127:96] ^ bank17_q_s2[328:297]) & ~(32'hffffffff >> bank17_q_s2[334:329])));
+    wire not_9661 = ~(|(later ? bank17_q_s2[423:416] : ((bank17_q_s2[415:408] ^ flags) & bank17_q_s2[423:416])));
+    wire and_9663 = ((bank17_q_s2[258:257] == 2'd0) | ((bank17_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank17_q_s2[453] : bank17_q_s2[452]);
+    wire and_9665 = (and_9663 & (bank17_q_s2[454] | (bank17_q_s2[464:455] == arrival))) & (epoch ? bank17_q_s2[256] : bank17_q_s2[255]);
+    wire bank17_1_holds = ((((and_9666_s3 & and_9659_s3) & and_9610_s3) & and_9662_s3) & and_9628_s3) & not_9589_s3;
+    wire and_9685 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h11);
+    wire and_9686 = cfg_write & and_9685;
     wire [254:0] bank18_q_s2_509_255 = bank18_q_s2[509:255];
-    wire [7:0] not_9668 = ~(8'hff >> bank18_q_s2[355:353]);
-    wire [7:0] xor_9670 = client[95:88] ^ bank18_q_s2[352:345];
-    wire or_9680 = ((|xor_9670) & (4'd0 < bank18_q_s2[359:356])) | ((|(xor_9670 & not_9668)) & (bank18_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_9682 = client[87:80] ^ bank18_q_s2[344:337];
-    wire or_9692 = ((|xor_9682) & (4'd1 < bank18_q_s2[359:356])) | ((|(xor_9682 & not_9668)) & (bank18_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_9694 = client[79:72] ^ bank18_q_s2[336:329];
-    wire or_9704 = ((|xor_9694) & (4'd2 < bank18_q_s2[359:356])) | ((|(xor_9694 & not_9668)) & (bank18_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_9706 = client[71:64] ^ bank18_q_s2[328:321];
-    wire or_9716 = ((|xor_9706) & (4'd3 < bank18_q_s2[359:356])) | ((|(xor_9706 & not_9668)) & (bank18_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_9718 = client[63:56] ^ bank18_q_s2[320:313];
-    wire or_9728 = ((|xor_9718) & (4'd4 < bank18_q_s2[359:356])) | ((|(xor_9718 & not_9668)) & (bank18_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_9730 = client[55:48] ^ bank18_q_s2[312:305];
-    wire or_9740 = ((|xor_9730) & (4'd5 < bank18_q_s2[359:356])) | ((|(xor_9730 & not_9668)) & (bank18_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_9742 = client[47:40] ^ bank18_q_s2[304:297];
-    wire or_9752 = ((|xor_9742) & (4'd6 < bank18_q_s2[359:356])) | ((|(xor_9742 & not_9668)) & (bank18_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_9754 = client[39:32] ^ bank18_q_s2[296:289];
-    wire or_9764 = ((|xor_9754) & (4'd7 < bank18_q_s2[359:356])) | ((|(xor_9754 & not_9668)) & (bank18_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_9766 = client[31:24] ^ bank18_q_s2[288:281];
-    wire or_9776 = ((|xor_9766) & (4'd8 < bank18_q_s2[359:356])) | ((|(xor_9766 & not_9668)) & (bank18_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_9778 = client[23:16] ^ bank18_q_s2[280:273];
-    wire or_9788 = ((|xor_9778) & (4'd9 < bank18_q_s2[359:356])) | ((|(xor_9778 & not_9668)) & (bank18_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_9790 = client[15:8] ^ bank18_q_s2[272:265];
-    wire or_9800 = ((|xor_9790) & (4'ha < bank18_q_s2[359:356])) | ((|(xor_9790 & not_9668)) & (bank18_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_9802 = client[7:0] ^ bank18_q_s2[264:257];
-    wire or_9812 = ((|xor_9802) & (4'hb < bank18_q_s2[359:356])) | ((|(xor_9802 & not_9668)) & (bank18_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_9813 = {
-        or_9680,
-        or_9692,
-        or_9704,
+    wire [7:0] not_9704 = ~(8'hff >> bank18_q_s2[355:353]);
+    wire [7:0] xor_9706 = client[95:88] ^ bank18_q_s2[352:345];
+    wire or_9716 = ((|xor_9706) & (4'd0 < bank18_q_s2[359:356])) | ((|(xor_9706 & not_9704)) & (bank18_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_9718 = client[87:80] ^ bank18_q_s2[344:337];
+    wire or_9728 = ((|xor_9718) & (4'd1 < bank18_q_s2[359:356])) | ((|(xor_9718 & not_9704)) & (bank18_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_9730 = client[79:72] ^ bank18_q_s2[336:329];
+    wire or_9740 = ((|xor_9730) & (4'd2 < bank18_q_s2[359:356])) | ((|(xor_9730 & not_9704)) & (bank18_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_9742 = client[71:64] ^ bank18_q_s2[328:321];
+    wire or_9752 = ((|xor_9742) & (4'd3 < bank18_q_s2[359:356])) | ((|(xor_9742 & not_9704)) & (bank18_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_9754 = client[63:56] ^ bank18_q_s2[320:313];
+    wire or_9764 = ((|xor_9754) & (4'd4 < bank18_q_s2[359:356])) | ((|(xor_9754 & not_9704)) & (bank18_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_9766 = client[55:48] ^ bank18_q_s2[312:305];
+    wire or_9776 = ((|xor_9766) & (4'd5 < bank18_q_s2[359:356])) | ((|(xor_9766 & not_9704)) & (bank18_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_9778 = client[47:40] ^ bank18_q_s2[304:297];
+    wire or_9788 = ((|xor_9778) & (4'd6 < bank18_q_s2[359:356])) | ((|(xor_9778 & not_9704)) & (bank18_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_9790 = client[39:32] ^ bank18_q_s2[296:289];
+    wire or_9800 = ((|xor_9790) & (4'd7 < bank18_q_s2[359:356])) | ((|(xor_9790 & not_9704)) & (bank18_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_9802 = client[31:24] ^ bank18_q_s2[288:281];
+    wire or_9812 = ((|xor_9802) & (4'd8 < bank18_q_s2[359:356])) | ((|(xor_9802 & not_9704)) & (bank18_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_9814 = client[23:16] ^ bank18_q_s2[280:273];
+    wire or_9824 = ((|xor_9814) & (4'd9 < bank18_q_s2[359:356])) | ((|(xor_9814 & not_9704)) & (bank18_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_9826 = client[15:8] ^ bank18_q_s2[272:265];
+    wire or_9836 = ((|xor_9826) & (4'ha < bank18_q_s2[359:356])) | ((|(xor_9826 & not_9704)) & (bank18_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_9838 = client[7:0] ^ bank18_q_s2[264:257];
+    wire or_9848 = ((|xor_9838) & (4'hb < bank18_q_s2[359:356])) | ((|(xor_9838 & not_9704)) & (bank18_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_9849 = {
         or_9716,
         or_9728,
         or_9740,
@@ -2756,37 +2799,37 @@ module table_rule (
         or_9776,
         or_9788,
         or_9800,
-        or_9812
+        or_9812,
+        or_9824,
+        or_9836,
+        or_9848
     };
-    wire [7:0] not_9820 = ~(8'hff >> bank18_q_s2[458:456]);
-    wire [7:0] xor_9822 = server[95:88] ^ bank18_q_s2[455:448];
-    wire or_9832 = ((|xor_9822) & (4'd0 < bank18_q_s2[462:459])) | ((|(xor_9822 & not_9820)) & (bank18_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_9834 = server[87:80] ^ bank18_q_s2[447:440];
-    wire or_9844 = ((|xor_9834) & (4'd1 < bank18_q_s2[462:459])) | ((|(xor_9834 & not_9820)) & (bank18_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_9846 = server[79:72] ^ bank18_q_s2[439:432];
-    wire or_9856 = ((|xor_9846) & (4'd2 < bank18_q_s2[462:459])) | ((|(xor_9846 & not_9820)) & (bank18_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_9858 = server[71:64] ^ bank18_q_s2[431:424];
-    wire or_9868 = ((|xor_9858) & (4'd3 < bank18_q_s2[462:459])) | ((|(xor_9858 & not_9820)) & (bank18_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_9870 = server[63:56] ^ bank18_q_s2[423:416];
-    wire or_9880 = ((|xor_9870) & (4'd4 < bank18_q_s2[462:459])) | ((|(xor_9870 & not_9820)) & (bank18_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_9882 = server[55:48] ^ bank18_q_s2[415:408];
-    wire or_9892 = ((|xor_9882) & (4'd5 < bank18_q_s2[462:459])) | ((|(xor_9882 & not_9820)) & (bank18_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_9894 = server[47:40] ^ bank18_q_s2[407:400];
-    wire or_9904 = ((|xor_9894) & (4'd6 < bank18_q_s2[462:459])) | ((|(xor_9894 & not_9820)) & (bank18_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_9906 = server[39:32] ^ bank18_q_s2[399:392];
-    wire or_9916 = ((|xor_9906) & (4'd7 < bank18_q_s2[462:459])) | ((|(xor_9906 & not_9820)) & (bank18_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_9918 = server[31:24] ^ bank18_q_s2[391:384];
-    wire or_9928 = ((|xor_9918) & (4'd8 < bank18_q_s2[462:459])) | ((|(xor_9918 & not_9820)) & (bank18_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_9930 = server[23:16] ^ bank18_q_s2[383:376];
-    wire or_9940 = ((|xor_9930) & (4'd9 < bank18_q_s2[462:459])) | ((|(xor_9930 & not_9820)) & (bank18_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_9942 = server[15:8] ^ bank18_q_s2[375:368];
-    wire or_9952 = ((|xor_9942) & (4'ha < bank18_q_s2[462:459])) | ((|(xor_9942 & not_9820)) & (bank18_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_9954 = server[7:0] ^ bank18_q_s2[367:360];
-    wire or_9964 = ((|xor_9954) & (4'hb < bank18_q_s2[462:459])) | ((|(xor_9954 & not_9820)) & (bank18_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_9965 = {
-        or_9832,
-        or_9844,
-        or_9856,
+    wire [7:0] not_9856 = ~(8'hff >> bank18_q_s2[458:456]);
+    wire [7:0] xor_9858 = server[95:88] ^ bank18_q_s2[455:448];
+    wire or_9868 = ((|xor_9858) & (4'd0 < bank18_q_s2[462:459])) | ((|(xor_9858 & not_9856)) & (bank18_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_9870 = server[87:80] ^ bank18_q_s2[447:440];
+    wire or_9880 = ((|xor_9870) & (4'd1 < bank18_q_s2[462:459])) | ((|(xor_9870 & not_9856)) & (bank18_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_9882 = server[79:72] ^ bank18_q_s2[439:432];
+    wire or_9892 = ((|xor_9882) & (4'd2 < bank18_q_s2[462:459])) | ((|(xor_9882 & not_9856)) & (bank18_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_9894 = server[71:64] ^ bank18_q_s2[431:424];
+    wire or_9904 = ((|xor_9894) & (4'd3 < bank18_q_s2[462:459])) | ((|(xor_9894 & not_9856)) & (bank18_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_9906 = server[63:56] ^ bank18_q_s2[423:416];
+    wire or_9916 = ((|xor_9906) & (4'd4 < bank18_q_s2[462:459])) | ((|(xor_9906 & not_9856)) & (bank18_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_9918 = server[55:48] ^ bank18_q_s2[415:408];
+    wire or_9928 = ((|xor_9918) & (4'd5 < bank18_q_s2[462:459])) | ((|(xor_9918 & not_9856)) & (bank18_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_9930 = server[47:40] ^ bank18_q_s2[407:400];
+    wire or_9940 = ((|xor_9930) & (4'd6 < bank18_q_s2[462:459])) | ((|(xor_9930 & not_9856)) & (bank18_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_9942 = server[39:32] ^ bank18_q_s2[399:392];
+    wire or_9952 = ((|xor_9942) & (4'd7 < bank18_q_s2[462:459])) | ((|(xor_9942 & not_9856)) & (bank18_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_9954 = server[31:24] ^ bank18_q_s2[391:384];
+    wire or_9964 = ((|xor_9954) & (4'd8 < bank18_q_s2[462:459])) | ((|(xor_9954 & not_9856)) & (bank18_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_9966 = server[23:16] ^ bank18_q_s2[383:376];
+    wire or_9976 = ((|xor_9966) & (4'd9 < bank18_q_s2[462:459])) | ((|(xor_9966 & not_9856)) & (bank18_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_9978 = server[15:8] ^ bank18_q_s2[375:368];
+    wire or_9988 = ((|xor_9978) & (4'ha < bank18_q_s2[462:459])) | ((|(xor_9978 & not_9856)) & (bank18_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_9990 = server[7:0] ^ bank18_q_s2[367:360];
+    wire or_10000 = ((|xor_9990) & (4'hb < bank18_q_s2[462:459])) | ((|(xor_9990 & not_9856)) & (bank18_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_10001 = {
         or_9868,
         or_9880,
         or_9892,
@@ -2795,542 +2838,553 @@ module table_rule (
         or_9928,
         or_9940,
         or_9952,
-        or_9964
+        or_9964,
+        or_9976,
+        or_9988,
+        or_10000
     };
     wire [254:0] bank18_q_s2_254_0 = bank18_q_s2[254:0];
-    wire mux_9991 = later ? (~(|bank18_q_s2[104:89]) & (&bank18_q_s2[120:105])) : ((bank18_q_s2[104:89] <= client_port) & (client_port <= bank18_q_s2[120:105]));
-    wire mux_10001 = later ? (~(|bank18_q_s2[136:121]) & (&bank18_q_s2[152:137])) : ((bank18_q_s2[136:121] <= port) & (port <= bank18_q_s2[152:137]));
-    wire and_10022 = ({3'd0, bank18_q_s2[182:169]} <= size) & ((&bank18_q_s2[196:183]) | (size <= {3'd0, bank18_q_s2[196:183]}));
-    wire and_10053 = ~(|((client[127:96] ^ bank18_q_s2[35:4]) & ~(32'hffffffff >> bank18_q_s2[41:36]))) & ~(|((server[127:96] ^ bank18_q_s2[73:42]) & ~(32'hffffffff >> bank18_q_s2[79:74])));
-    wire not_10055 = ~(|(later ? bank18_q_s2[168:161] : ((bank18_q_s2[160:153] ^ flags) & bank18_q_s2[168:161])));
-    wire and_10057 = ((bank18_q_s2[3:2] == 2'd0) | ((bank18_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank18_q_s2[198] : bank18_q_s2[197]);
-    wire and_10059 = (and_10057 & (bank18_q_s2[199] | (bank18_q_s2[209:200] == arrival))) & (epoch ? bank18_q_s2[1] : bank18_q_s2[0]);
-    wire bank18_0_holds = ((((and_10060_s3 & and_10053_s3) & and_10002_s3) & and_10056_s3) & and_10022_s3) & or_9981_s3;
-    wire mux_10096 = later ? (~(|bank18_q_s2[359:344]) & (&bank18_q_s2[375:360])) : ((bank18_q_s2[359:344] <= client_port) & (client_port <= bank18_q_s2[375:360]));
-    wire mux_10106 = later ? (~(|bank18_q_s2[391:376]) & (&bank18_q_s2[407:392])) : ((bank18_q_s2[391:376] <= port) & (port <= bank18_q_s2[407:392]));
-    wire and_10125 = ({3'd0, bank18_q_s2[437:424]} <= size) & ((&bank18_q_s2[451:438]) | (size <= {3'd0, bank18_q_s2[451:438]}));
-    wire and_10156 = ~(|((client[127:96] ^ bank18_q_s2[290:259]) & ~(32'hffffffff >> bank18_q_s2[296:291]))) & ~(|((server[127:96] ^ bank18_q_s2[328:297]) & ~(32'hffffffff >> bank18_q_s2[334:329])));
-    wire not_10158 = ~(|(later ? bank18_q_s2[423:416] : ((bank18_q_s2[415:408] ^ flags) & bank18_q_s2[423:416])));
-    wire and_10160 = ((bank18_q_s2[258:257] == 2'd0) | ((bank18_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank18_q_s2[453] : bank18_q_s2[452]);
-    wire and_10162 = (and_10160 & (bank18_q_s2[454] | (bank18_q_s2[464:455] == arrival))) & (epoch ? bank18_q_s2[256] : bank18_q_s2[255]);
-    wire bank18_1_holds = ((((and_10163_s3 & and_10156_s3) & and_10107_s3) & and_10159_s3) & and_10125_s3) & not_10086_s3;
-    wire and_10182 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h12);
-    wire and_10183 = cfg_write & and_10182;
+    wire not_10015 = ~(bank18_q_s2[3:2] == 2'd3);
+    wire mux_10027 = later ? (~(|bank18_q_s2[104:89]) & (&bank18_q_s2[120:105])) : ((bank18_q_s2[104:89] <= client_port) & (client_port <= bank18_q_s2[120:105]));
+    wire mux_10037 = later ? (~(|bank18_q_s2[136:121]) & (&bank18_q_s2[152:137])) : ((bank18_q_s2[136:121] <= port) & (port <= bank18_q_s2[152:137]));
+    wire and_10058 = ({3'd0, bank18_q_s2[182:169]} <= size) & ((&bank18_q_s2[196:183]) | (size <= {3'd0, bank18_q_s2[196:183]}));
+    wire and_10089 = ~(|((client[127:96] ^ bank18_q_s2[35:4]) & ~(32'hffffffff >> bank18_q_s2[41:36]))) & ~(|((server[127:96] ^ bank18_q_s2[73:42]) & ~(32'hffffffff >> bank18_q_s2[79:74])));
+    wire not_10091 = ~(|(later ? bank18_q_s2[168:161] : ((bank18_q_s2[160:153] ^ flags) & bank18_q_s2[168:161])));
+    wire and_10093 = ((bank18_q_s2[3:2] == 2'd0) | ((bank18_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank18_q_s2[198] : bank18_q_s2[197]);
+    wire and_10095 = (and_10093 & (bank18_q_s2[199] | (bank18_q_s2[209:200] == arrival))) & (epoch ? bank18_q_s2[1] : bank18_q_s2[0]);
+    wire and_10107 = ((((and_10096_s3 & and_10089_s3) & and_10038_s3) & and_10092_s3) & and_10058_s3) & or_10016_s3;
+    wire bank18_0_holds = and_10107 & or_10017_s3;
+    wire mux_10134 = later ? (~(|bank18_q_s2[359:344]) & (&bank18_q_s2[375:360])) : ((bank18_q_s2[359:344] <= client_port) & (client_port <= bank18_q_s2[375:360]));
+    wire mux_10144 = later ? (~(|bank18_q_s2[391:376]) & (&bank18_q_s2[407:392])) : ((bank18_q_s2[391:376] <= port) & (port <= bank18_q_s2[407:392]));
+    wire and_10163 = ({3'd0, bank18_q_s2[437:424]} <= size) & ((&bank18_q_s2[451:438]) | (size <= {3'd0, bank18_q_s2[451:438]}));
+    wire and_10194 = ~(|((client[127:96] ^ bank18_q_s2[290:259]) & ~(32'hffffffff >> bank18_q_s2[296:291]))) & ~(|((server[127:96] ^ bank18_q_s2[328:297]) & ~(32'hffffffff >> bank18_q_s2[334:329])));
+    wire not_10196 = ~(|(later ? bank18_q_s2[423:416] : ((bank18_q_s2[415:408] ^ flags) & bank18_q_s2[423:416])));
+    wire and_10198 = ((bank18_q_s2[258:257] == 2'd0) | ((bank18_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank18_q_s2[453] : bank18_q_s2[452]);
+    wire and_10200 = (and_10198 & (bank18_q_s2[454] | (bank18_q_s2[464:455] == arrival))) & (epoch ? bank18_q_s2[256] : bank18_q_s2[255]);
+    wire bank18_1_holds = ((((and_10201_s3 & and_10194_s3) & and_10145_s3) & and_10197_s3) & and_10163_s3) & not_10124_s3;
+    wire and_10220 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h12);
+    wire and_10221 = cfg_write & and_10220;
     wire [254:0] bank19_q_s2_509_255 = bank19_q_s2[509:255];
-    wire [7:0] not_10201 = ~(8'hff >> bank19_q_s2[355:353]);
-    wire [7:0] xor_10203 = client[95:88] ^ bank19_q_s2[352:345];
-    wire or_10213 = ((|xor_10203) & (4'd0 < bank19_q_s2[359:356])) | ((|(xor_10203 & not_10201)) & (bank19_q_s2[359:356] == 4'd0));
-    wire [7:0] xor_10215 = client[87:80] ^ bank19_q_s2[344:337];
-    wire or_10225 = ((|xor_10215) & (4'd1 < bank19_q_s2[359:356])) | ((|(xor_10215 & not_10201)) & (bank19_q_s2[359:356] == 4'd1));
-    wire [7:0] xor_10227 = client[79:72] ^ bank19_q_s2[336:329];
-    wire or_10237 = ((|xor_10227) & (4'd2 < bank19_q_s2[359:356])) | ((|(xor_10227 & not_10201)) & (bank19_q_s2[359:356] == 4'd2));
-    wire [7:0] xor_10239 = client[71:64] ^ bank19_q_s2[328:321];
-    wire or_10249 = ((|xor_10239) & (4'd3 < bank19_q_s2[359:356])) | ((|(xor_10239 & not_10201)) & (bank19_q_s2[359:356] == 4'd3));
-    wire [7:0] xor_10251 = client[63:56] ^ bank19_q_s2[320:313];
-    wire or_10261 = ((|xor_10251) & (4'd4 < bank19_q_s2[359:356])) | ((|(xor_10251 & not_10201)) & (bank19_q_s2[359:356] == 4'd4));
-    wire [7:0] xor_10263 = client[55:48] ^ bank19_q_s2[312:305];
-    wire or_10273 = ((|xor_10263) & (4'd5 < bank19_q_s2[359:356])) | ((|(xor_10263 & not_10201)) & (bank19_q_s2[359:356] == 4'd5));
-    wire [7:0] xor_10275 = client[47:40] ^ bank19_q_s2[304:297];
-    wire or_10285 = ((|xor_10275) & (4'd6 < bank19_q_s2[359:356])) | ((|(xor_10275 & not_10201)) & (bank19_q_s2[359:356] == 4'd6));
-    wire [7:0] xor_10287 = client[39:32] ^ bank19_q_s2[296:289];
-    wire or_10297 = ((|xor_10287) & (4'd7 < bank19_q_s2[359:356])) | ((|(xor_10287 & not_10201)) & (bank19_q_s2[359:356] == 4'd7));
-    wire [7:0] xor_10299 = client[31:24] ^ bank19_q_s2[288:281];
-    wire or_10309 = ((|xor_10299) & (4'd8 < bank19_q_s2[359:356])) | ((|(xor_10299 & not_10201)) & (bank19_q_s2[359:356] == 4'd8));
-    wire [7:0] xor_10311 = client[23:16] ^ bank19_q_s2[280:273];
-    wire or_10321 = ((|xor_10311) & (4'd9 < bank19_q_s2[359:356])) | ((|(xor_10311 & not_10201)) & (bank19_q_s2[359:356] == 4'd9));
-    wire [7:0] xor_10323 = client[15:8] ^ bank19_q_s2[272:265];
-    wire or_10333 = ((|xor_10323) & (4'ha < bank19_q_s2[359:356])) | ((|(xor_10323 & not_10201)) & (bank19_q_s2[359:356] == 4'ha));
-    wire [7:0] xor_10335 = client[7:0] ^ bank19_q_s2[264:257];
-    wire or_10345 = ((|xor_10335) & (4'hb < bank19_q_s2[359:356])) | ((|(xor_10335 & not_10201)) & (bank19_q_s2[359:356] == 4'hb));
-    wire [11:0] cat_10346 = {
-        or_10213,
-        or_10225,
-        or_10237,
-        or_10249,
-        or_10261,
-        or_10273,
-        or_10285,
-        or_10297,
-        or_10309,
-        or_10321,
-        or_10333,
-        or_10345
+    wire [7:0] not_10239 = ~(8'hff >> bank19_q_s2[355:353]);
+    wire [7:0] xor_10241 = client[95:88] ^ bank19_q_s2[352:345];
+    wire or_10251 = ((|xor_10241) & (4'd0 < bank19_q_s2[359:356])) | ((|(xor_10241 & not_10239)) & (bank19_q_s2[359:356] == 4'd0));
+    wire [7:0] xor_10253 = client[87:80] ^ bank19_q_s2[344:337];
+    wire or_10263 = ((|xor_10253) & (4'd1 < bank19_q_s2[359:356])) | ((|(xor_10253 & not_10239)) & (bank19_q_s2[359:356] == 4'd1));
+    wire [7:0] xor_10265 = client[79:72] ^ bank19_q_s2[336:329];
+    wire or_10275 = ((|xor_10265) & (4'd2 < bank19_q_s2[359:356])) | ((|(xor_10265 & not_10239)) & (bank19_q_s2[359:356] == 4'd2));
+    wire [7:0] xor_10277 = client[71:64] ^ bank19_q_s2[328:321];
+    wire or_10287 = ((|xor_10277) & (4'd3 < bank19_q_s2[359:356])) | ((|(xor_10277 & not_10239)) & (bank19_q_s2[359:356] == 4'd3));
+    wire [7:0] xor_10289 = client[63:56] ^ bank19_q_s2[320:313];
+    wire or_10299 = ((|xor_10289) & (4'd4 < bank19_q_s2[359:356])) | ((|(xor_10289 & not_10239)) & (bank19_q_s2[359:356] == 4'd4));
+    wire [7:0] xor_10301 = client[55:48] ^ bank19_q_s2[312:305];
+    wire or_10311 = ((|xor_10301) & (4'd5 < bank19_q_s2[359:356])) | ((|(xor_10301 & not_10239)) & (bank19_q_s2[359:356] == 4'd5));
+    wire [7:0] xor_10313 = client[47:40] ^ bank19_q_s2[304:297];
+    wire or_10323 = ((|xor_10313) & (4'd6 < bank19_q_s2[359:356])) | ((|(xor_10313 & not_10239)) & (bank19_q_s2[359:356] == 4'd6));
+    wire [7:0] xor_10325 = client[39:32] ^ bank19_q_s2[296:289];
+    wire or_10335 = ((|xor_10325) & (4'd7 < bank19_q_s2[359:356])) | ((|(xor_10325 & not_10239)) & (bank19_q_s2[359:356] == 4'd7));
+    wire [7:0] xor_10337 = client[31:24] ^ bank19_q_s2[288:281];
+    wire or_10347 = ((|xor_10337) & (4'd8 < bank19_q_s2[359:356])) | ((|(xor_10337 & not_10239)) & (bank19_q_s2[359:356] == 4'd8));
+    wire [7:0] xor_10349 = client[23:16] ^ bank19_q_s2[280:273];
+    wire or_10359 = ((|xor_10349) & (4'd9 < bank19_q_s2[359:356])) | ((|(xor_10349 & not_10239)) & (bank19_q_s2[359:356] == 4'd9));
+    wire [7:0] xor_10361 = client[15:8] ^ bank19_q_s2[272:265];
+    wire or_10371 = ((|xor_10361) & (4'ha < bank19_q_s2[359:356])) | ((|(xor_10361 & not_10239)) & (bank19_q_s2[359:356] == 4'ha));
+    wire [7:0] xor_10373 = client[7:0] ^ bank19_q_s2[264:257];
+    wire or_10383 = ((|xor_10373) & (4'hb < bank19_q_s2[359:356])) | ((|(xor_10373 & not_10239)) & (bank19_q_s2[359:356] == 4'hb));
+    wire [11:0] cat_10384 = {
+        or_10251,
+        or_10263,
+        or_10275,
+        or_10287,
+        or_10299,
+        or_10311,
+        or_10323,
+        or_10335,
+        or_10347,
+        or_10359,
+        or_10371,
+        or_10383
     };
-    wire [7:0] not_10353 = ~(8'hff >> bank19_q_s2[458:456]);
-    wire [7:0] xor_10355 = server[95:88] ^ bank19_q_s2[455:448];
-    wire or_10365 = ((|xor_10355) & (4'd0 < bank19_q_s2[462:459])) | ((|(xor_10355 & not_10353)) & (bank19_q_s2[462:459] == 4'd0));
-    wire [7:0] xor_10367 = server[87:80] ^ bank19_q_s2[447:440];
-    wire or_10377 = ((|xor_10367) & (4'd1 < bank19_q_s2[462:459])) | ((|(xor_10367 & not_10353)) & (bank19_q_s2[462:459] == 4'd1));
-    wire [7:0] xor_10379 = server[79:72] ^ bank19_q_s2[439:432];
-    wire or_10389 = ((|xor_10379) & (4'd2 < bank19_q_s2[462:459])) | ((|(xor_10379 & not_10353)) & (bank19_q_s2[462:459] == 4'd2));
-    wire [7:0] xor_10391 = server[71:64] ^ bank19_q_s2[431:424];
-    wire or_10401 = ((|xor_10391) & (4'd3 < bank19_q_s2[462:459])) | ((|(xor_10391 & not_10353)) & (bank19_q_s2[462:459] == 4'd3));
-    wire [7:0] xor_10403 = server[63:56] ^ bank19_q_s2[423:416];
-    wire or_10413 = ((|xor_10403) & (4'd4 < bank19_q_s2[462:459])) | ((|(xor_10403 & not_10353)) & (bank19_q_s2[462:459] == 4'd4));
-    wire [7:0] xor_10415 = server[55:48] ^ bank19_q_s2[415:408];
-    wire or_10425 = ((|xor_10415) & (4'd5 < bank19_q_s2[462:459])) | ((|(xor_10415 & not_10353)) & (bank19_q_s2[462:459] == 4'd5));
-    wire [7:0] xor_10427 = server[47:40] ^ bank19_q_s2[407:400];
-    wire or_10437 = ((|xor_10427) & (4'd6 < bank19_q_s2[462:459])) | ((|(xor_10427 & not_10353)) & (bank19_q_s2[462:459] == 4'd6));
-    wire [7:0] xor_10439 = server[39:32] ^ bank19_q_s2[399:392];
-    wire or_10449 = ((|xor_10439) & (4'd7 < bank19_q_s2[462:459])) | ((|(xor_10439 & not_10353)) & (bank19_q_s2[462:459] == 4'd7));
-    wire [7:0] xor_10451 = server[31:24] ^ bank19_q_s2[391:384];
-    wire or_10461 = ((|xor_10451) & (4'd8 < bank19_q_s2[462:459])) | ((|(xor_10451 & not_10353)) & (bank19_q_s2[462:459] == 4'd8));
-    wire [7:0] xor_10463 = server[23:16] ^ bank19_q_s2[383:376];
-    wire or_10473 = ((|xor_10463) & (4'd9 < bank19_q_s2[462:459])) | ((|(xor_10463 & not_10353)) & (bank19_q_s2[462:459] == 4'd9));
-    wire [7:0] xor_10475 = server[15:8] ^ bank19_q_s2[375:368];
-    wire or_10485 = ((|xor_10475) & (4'ha < bank19_q_s2[462:459])) | ((|(xor_10475 & not_10353)) & (bank19_q_s2[462:459] == 4'ha));
-    wire [7:0] xor_10487 = server[7:0] ^ bank19_q_s2[367:360];
-    wire or_10497 = ((|xor_10487) & (4'hb < bank19_q_s2[462:459])) | ((|(xor_10487 & not_10353)) & (bank19_q_s2[462:459] == 4'hb));
-    wire [11:0] cat_10498 = {
-        or_10365,
-        or_10377,
-        or_10389,
-        or_10401,
-        or_10413,
-        or_10425,
-        or_10437,
-        or_10449,
-        or_10461,
-        or_10473,
-        or_10485,
-        or_10497
+    wire [7:0] not_10391 = ~(8'hff >> bank19_q_s2[458:456]);
+    wire [7:0] xor_10393 = server[95:88] ^ bank19_q_s2[455:448];
+    wire or_10403 = ((|xor_10393) & (4'd0 < bank19_q_s2[462:459])) | ((|(xor_10393 & not_10391)) & (bank19_q_s2[462:459] == 4'd0));
+    wire [7:0] xor_10405 = server[87:80] ^ bank19_q_s2[447:440];
+    wire or_10415 = ((|xor_10405) & (4'd1 < bank19_q_s2[462:459])) | ((|(xor_10405 & not_10391)) & (bank19_q_s2[462:459] == 4'd1));
+    wire [7:0] xor_10417 = server[79:72] ^ bank19_q_s2[439:432];
+    wire or_10427 = ((|xor_10417) & (4'd2 < bank19_q_s2[462:459])) | ((|(xor_10417 & not_10391)) & (bank19_q_s2[462:459] == 4'd2));
+    wire [7:0] xor_10429 = server[71:64] ^ bank19_q_s2[431:424];
+    wire or_10439 = ((|xor_10429) & (4'd3 < bank19_q_s2[462:459])) | ((|(xor_10429 & not_10391)) & (bank19_q_s2[462:459] == 4'd3));
+    wire [7:0] xor_10441 = server[63:56] ^ bank19_q_s2[423:416];
+    wire or_10451 = ((|xor_10441) & (4'd4 < bank19_q_s2[462:459])) | ((|(xor_10441 & not_10391)) & (bank19_q_s2[462:459] == 4'd4));
+    wire [7:0] xor_10453 = server[55:48] ^ bank19_q_s2[415:408];
+    wire or_10463 = ((|xor_10453) & (4'd5 < bank19_q_s2[462:459])) | ((|(xor_10453 & not_10391)) & (bank19_q_s2[462:459] == 4'd5));
+    wire [7:0] xor_10465 = server[47:40] ^ bank19_q_s2[407:400];
+    wire or_10475 = ((|xor_10465) & (4'd6 < bank19_q_s2[462:459])) | ((|(xor_10465 & not_10391)) & (bank19_q_s2[462:459] == 4'd6));
+    wire [7:0] xor_10477 = server[39:32] ^ bank19_q_s2[399:392];
+    wire or_10487 = ((|xor_10477) & (4'd7 < bank19_q_s2[462:459])) | ((|(xor_10477 & not_10391)) & (bank19_q_s2[462:459] == 4'd7));
+    wire [7:0] xor_10489 = server[31:24] ^ bank19_q_s2[391:384];
+    wire or_10499 = ((|xor_10489) & (4'd8 < bank19_q_s2[462:459])) | ((|(xor_10489 & not_10391)) & (bank19_q_s2[462:459] == 4'd8));
+    wire [7:0] xor_10501 = server[23:16] ^ bank19_q_s2[383:376];
+    wire or_10511 = ((|xor_10501) & (4'd9 < bank19_q_s2[462:459])) | ((|(xor_10501 & not_10391)) & (bank19_q_s2[462:459] == 4'd9));
+    wire [7:0] xor_10513 = server[15:8] ^ bank19_q_s2[375:368];
+    wire or_10523 = ((|xor_10513) & (4'ha < bank19_q_s2[462:459])) | ((|(xor_10513 & not_10391)) & (bank19_q_s2[462:459] == 4'ha));
+    wire [7:0] xor_10525 = server[7:0] ^ bank19_q_s2[367:360];
+    wire or_10535 = ((|xor_10525) & (4'hb < bank19_q_s2[462:459])) | ((|(xor_10525 & not_10391)) & (bank19_q_s2[462:459] == 4'hb));
+    wire [11:0] cat_10536 = {
+        or_10403,
+        or_10415,
+        or_10427,
+        or_10439,
+        or_10451,
+        or_10463,
+        or_10475,
+        or_10487,
+        or_10499,
+        or_10511,
+        or_10523,
+        or_10535
     };
     wire [254:0] bank19_q_s2_254_0 = bank19_q_s2[254:0];
-    wire mux_10524 = later ? (~(|bank19_q_s2[104:89]) & (&bank19_q_s2[120:105])) : ((bank19_q_s2[104:89] <= client_port) & (client_port <= bank19_q_s2[120:105]));
-    wire mux_10534 = later ? (~(|bank19_q_s2[136:121]) & (&bank19_q_s2[152:137])) : ((bank19_q_s2[136:121] <= port) & (port <= bank19_q_s2[152:137]));
-    wire and_10555 = ({3'd0, bank19_q_s2[182:169]} <= size) & ((&bank19_q_s2[196:183]) | (size <= {3'd0, bank19_q_s2[196:183]}));
-    wire and_10586 = ~(|((client[127:96] ^ bank19_q_s2[35:4]) & ~(32'hffffffff >> bank19_q_s2[41:36]))) & ~(|((server[127:96] ^ bank19_q_s2[73:42]) & ~(32'hffffffff >> bank19_q_s2[79:74])));
-    wire not_10588 = ~(|(later ? bank19_q_s2[168:161] : ((bank19_q_s2[160:153] ^ flags) & bank19_q_s2[168:161])));
-    wire and_10590 = ((bank19_q_s2[3:2] == 2'd0) | ((bank19_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank19_q_s2[198] : bank19_q_s2[197]);
-    wire and_10592 = (and_10590 & (bank19_q_s2[199] | (bank19_q_s2[209:200] == arrival))) & (epoch ? bank19_q_s2[1] : bank19_q_s2[0]);
-    wire bank19_0_holds = ((((and_10593_s3 & and_10586_s3) & and_10535_s3) & and_10589_s3) & and_10555_s3) & or_10514_s3;
-    wire mux_10629 = later ? (~(|bank19_q_s2[359:344]) & (&bank19_q_s2[375:360])) : ((bank19_q_s2[359:344] <= client_port) & (client_port <= bank19_q_s2[375:360]));
-    wire mux_10639 = later ? (~(|bank19_q_s2[391:376]) & (&bank19_q_s2[407:392])) : ((bank19_q_s2[391:376] <= port) & (port <= bank19_q_s2[407:392]));
-    wire and_10658 = ({3'd0, bank19_q_s2[437:424]} <= size) & ((&bank19_q_s2[451:438]) | (size <= {3'd0, bank19_q_s2[451:438]}));
-    wire and_10689 = ~(|((client[127:96] ^ bank19_q_s2[290:259]) & ~(32'hffffffff >> bank19_q_s2[296:291]))) & ~(|((server[127:96] ^ bank19_q_s2[328:297]) & ~(32'hffffffff >> bank19_q_s2[334:329])));
-    wire not_10691 = ~(|(later ? bank19_q_s2[423:416] : ((bank19_q_s2[415:408] ^ flags) & bank19_q_s2[423:416])));
-    wire and_10693 = ((bank19_q_s2[258:257] == 2'd0) | ((bank19_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank19_q_s2[453] : bank19_q_s2[452]);
-    wire and_10695 = (and_10693 & (bank19_q_s2[454] | (bank19_q_s2[464:455] == arrival))) & (epoch ? bank19_q_s2[256] : bank19_q_s2[255]);
-    wire bank19_1_holds = ((((and_10696_s3 & and_10689_s3) & and_10640_s3) & and_10692_s3) & and_10658_s3) & not_10619_s3;
-    wire and_10715 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h13);
-    wire and_10716 = cfg_write & and_10715;
-    wire and_10732 = (cfg_table == 7'h16) & (cfg_row[21:3] == 19'h1400);
-    wire and_10733 = cfg_write & and_10732;
+    wire not_10550 = ~(bank19_q_s2[3:2] == 2'd3);
+    wire mux_10562 = later ? (~(|bank19_q_s2[104:89]) & (&bank19_q_s2[120:105])) : ((bank19_q_s2[104:89] <= client_port) & (client_port <= bank19_q_s2[120:105]));
+    wire mux_10572 = later ? (~(|bank19_q_s2[136:121]) & (&bank19_q_s2[152:137])) : ((bank19_q_s2[136:121] <= port) & (port <= bank19_q_s2[152:137]));
+    wire and_10593 = ({3'd0, bank19_q_s2[182:169]} <= size) & ((&bank19_q_s2[196:183]) | (size <= {3'd0, bank19_q_s2[196:183]}));
+    wire and_10624 = ~(|((client[127:96] ^ bank19_q_s2[35:4]) & ~(32'hffffffff >> bank19_q_s2[41:36]))) & ~(|((server[127:96] ^ bank19_q_s2[73:42]) & ~(32'hffffffff >> bank19_q_s2[79:74])));
+    wire not_10626 = ~(|(later ? bank19_q_s2[168:161] : ((bank19_q_s2[160:153] ^ flags) & bank19_q_s2[168:161])));
+    wire and_10628 = ((bank19_q_s2[3:2] == 2'd0) | ((bank19_q_s2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? bank19_q_s2[198] : bank19_q_s2[197]);
+    wire and_10630 = (and_10628 & (bank19_q_s2[199] | (bank19_q_s2[209:200] == arrival))) & (epoch ? bank19_q_s2[1] : bank19_q_s2[0]);
+    wire and_10642 = ((((and_10631_s3 & and_10624_s3) & and_10573_s3) & and_10627_s3) & and_10593_s3) & or_10551_s3;
+    wire bank19_0_holds = and_10642 & or_10552_s3;
+    wire mux_10669 = later ? (~(|bank19_q_s2[359:344]) & (&bank19_q_s2[375:360])) : ((bank19_q_s2[359:344] <= client_port) & (client_port <= bank19_q_s2[375:360]));
+    wire mux_10679 = later ? (~(|bank19_q_s2[391:376]) & (&bank19_q_s2[407:392])) : ((bank19_q_s2[391:376] <= port) & (port <= bank19_q_s2[407:392]));
+    wire and_10698 = ({3'd0, bank19_q_s2[437:424]} <= size) & ((&bank19_q_s2[451:438]) | (size <= {3'd0, bank19_q_s2[451:438]}));
+    wire and_10729 = ~(|((client[127:96] ^ bank19_q_s2[290:259]) & ~(32'hffffffff >> bank19_q_s2[296:291]))) & ~(|((server[127:96] ^ bank19_q_s2[328:297]) & ~(32'hffffffff >> bank19_q_s2[334:329])));
+    wire not_10731 = ~(|(later ? bank19_q_s2[423:416] : ((bank19_q_s2[415:408] ^ flags) & bank19_q_s2[423:416])));
+    wire and_10733 = ((bank19_q_s2[258:257] == 2'd0) | ((bank19_q_s2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? bank19_q_s2[453] : bank19_q_s2[452]);
+    wire and_10735 = (and_10733 & (bank19_q_s2[454] | (bank19_q_s2[464:455] == arrival))) & (epoch ? bank19_q_s2[256] : bank19_q_s2[255]);
+    wire bank19_1_holds = ((((and_10736_s3 & and_10729_s3) & and_10680_s3) & and_10732_s3) & and_10698_s3) & not_10659_s3;
+    wire and_10755 = (cfg_table == 7'h16) & (cfg_row[21:11] == 11'h13);
+    wire and_10756 = cfg_write & and_10755;
+    wire and_10772 = (cfg_table == 7'h16) & (cfg_row[21:3] == 19'h1400);
+    wire and_10773 = cfg_write & and_10772;
     wire [254:0] always0_509_255 = always0[509:255];
-    wire [7:0] not_10776 = ~(8'hff >> always0[355:353]);
-    wire [7:0] xor_10778 = client[95:88] ^ always0[352:345];
-    wire or_10788 = ((|xor_10778) & (4'd0 < always0[359:356])) | ((|(xor_10778 & not_10776)) & (always0[359:356] == 4'd0));
-    wire [7:0] xor_10790 = client[87:80] ^ always0[344:337];
-    wire or_10800 = ((|xor_10790) & (4'd1 < always0[359:356])) | ((|(xor_10790 & not_10776)) & (always0[359:356] == 4'd1));
-    wire [7:0] xor_10802 = client[79:72] ^ always0[336:329];
-    wire or_10812 = ((|xor_10802) & (4'd2 < always0[359:356])) | ((|(xor_10802 & not_10776)) & (always0[359:356] == 4'd2));
-    wire [7:0] xor_10814 = client[71:64] ^ always0[328:321];
-    wire or_10824 = ((|xor_10814) & (4'd3 < always0[359:356])) | ((|(xor_10814 & not_10776)) & (always0[359:356] == 4'd3));
-    wire [7:0] xor_10826 = client[63:56] ^ always0[320:313];
-    wire or_10836 = ((|xor_10826) & (4'd4 < always0[359:356])) | ((|(xor_10826 & not_10776)) & (always0[359:356] == 4'd4));
-    wire [7:0] xor_10838 = client[55:48] ^ always0[312:305];
-    wire or_10848 = ((|xor_10838) & (4'd5 < always0[359:356])) | ((|(xor_10838 & not_10776)) & (always0[359:356] == 4'd5));
-    wire [7:0] xor_10850 = client[47:40] ^ always0[304:297];
-    wire or_10860 = ((|xor_10850) & (4'd6 < always0[359:356])) | ((|(xor_10850 & not_10776)) & (always0[359:356] == 4'd6));
-    wire [7:0] xor_10862 = client[39:32] ^ always0[296:289];
-    wire or_10872 = ((|xor_10862) & (4'd7 < always0[359:356])) | ((|(xor_10862 & not_10776)) & (always0[359:356] == 4'd7));
-    wire [7:0] xor_10874 = client[31:24] ^ always0[288:281];
-    wire or_10884 = ((|xor_10874) & (4'd8 < always0[359:356])) | ((|(xor_10874 & not_10776)) & (always0[359:356] == 4'd8));
-    wire [7:0] xor_10886 = client[23:16] ^ always0[280:273];
-    wire or_10896 = ((|xor_10886) & (4'd9 < always0[359:356])) | ((|(xor_10886 & not_10776)) & (always0[359:356] == 4'd9));
-    wire [7:0] xor_10898 = client[15:8] ^ always0[272:265];
-    wire or_10908 = ((|xor_10898) & (4'ha < always0[359:356])) | ((|(xor_10898 & not_10776)) & (always0[359:356] == 4'ha));
-    wire [7:0] xor_10910 = client[7:0] ^ always0[264:257];
-    wire or_10920 = ((|xor_10910) & (4'hb < always0[359:356])) | ((|(xor_10910 & not_10776)) & (always0[359:356] == 4'hb));
-    wire [11:0] cat_10921 = {
-        or_10788,
-        or_10800,
-        or_10812,
-        or_10824,
-        or_10836,
-        or_10848,
-        or_10860,
-        or_10872,
-        or_10884,
-        or_10896,
-        or_10908,
-        or_10920
+    wire [7:0] not_10816 = ~(8'hff >> always0[355:353]);
+    wire [7:0] xor_10818 = client[95:88] ^ always0[352:345];
+    wire or_10828 = ((|xor_10818) & (4'd0 < always0[359:356])) | ((|(xor_10818 & not_10816)) & (always0[359:356] == 4'd0));
+    wire [7:0] xor_10830 = client[87:80] ^ always0[344:337];
+    wire or_10840 = ((|xor_10830) & (4'd1 < always0[359:356])) | ((|(xor_10830 & not_10816)) & (always0[359:356] == 4'd1));
+    wire [7:0] xor_10842 = client[79:72] ^ always0[336:329];
+    wire or_10852 = ((|xor_10842) & (4'd2 < always0[359:356])) | ((|(xor_10842 & not_10816)) & (always0[359:356] == 4'd2));
+    wire [7:0] xor_10854 = client[71:64] ^ always0[328:321];
+    wire or_10864 = ((|xor_10854) & (4'd3 < always0[359:356])) | ((|(xor_10854 & not_10816)) & (always0[359:356] == 4'd3));
+    wire [7:0] xor_10866 = client[63:56] ^ always0[320:313];
+    wire or_10876 = ((|xor_10866) & (4'd4 < always0[359:356])) | ((|(xor_10866 & not_10816)) & (always0[359:356] == 4'd4));
+    wire [7:0] xor_10878 = client[55:48] ^ always0[312:305];
+    wire or_10888 = ((|xor_10878) & (4'd5 < always0[359:356])) | ((|(xor_10878 & not_10816)) & (always0[359:356] == 4'd5));
+    wire [7:0] xor_10890 = client[47:40] ^ always0[304:297];
+    wire or_10900 = ((|xor_10890) & (4'd6 < always0[359:356])) | ((|(xor_10890 & not_10816)) & (always0[359:356] == 4'd6));
+    wire [7:0] xor_10902 = client[39:32] ^ always0[296:289];
+    wire or_10912 = ((|xor_10902) & (4'd7 < always0[359:356])) | ((|(xor_10902 & not_10816)) & (always0[359:356] == 4'd7));
+    wire [7:0] xor_10914 = client[31:24] ^ always0[288:281];
+    wire or_10924 = ((|xor_10914) & (4'd8 < always0[359:356])) | ((|(xor_10914 & not_10816)) & (always0[359:356] == 4'd8));
+    wire [7:0] xor_10926 = client[23:16] ^ always0[280:273];
+    wire or_10936 = ((|xor_10926) & (4'd9 < always0[359:356])) | ((|(xor_10926 & not_10816)) & (always0[359:356] == 4'd9));
+    wire [7:0] xor_10938 = client[15:8] ^ always0[272:265];
+    wire or_10948 = ((|xor_10938) & (4'ha < always0[359:356])) | ((|(xor_10938 & not_10816)) & (always0[359:356] == 4'ha));
+    wire [7:0] xor_10950 = client[7:0] ^ always0[264:257];
+    wire or_10960 = ((|xor_10950) & (4'hb < always0[359:356])) | ((|(xor_10950 & not_10816)) & (always0[359:356] == 4'hb));
+    wire [11:0] cat_10961 = {
+        or_10828,
+        or_10840,
+        or_10852,
+        or_10864,
+        or_10876,
+        or_10888,
+        or_10900,
+        or_10912,
+        or_10924,
+        or_10936,
+        or_10948,
+        or_10960
     };
-    wire [7:0] not_10928 = ~(8'hff >> always0[458:456]);
-    wire [7:0] xor_10930 = server[95:88] ^ always0[455:448];
-    wire or_10940 = ((|xor_10930) & (4'd0 < always0[462:459])) | ((|(xor_10930 & not_10928)) & (always0[462:459] == 4'd0));
-    wire [7:0] xor_10942 = server[87:80] ^ always0[447:440];
-    wire or_10952 = ((|xor_10942) & (4'd1 < always0[462:459])) | ((|(xor_10942 & not_10928)) & (always0[462:459] == 4'd1));
-    wire [7:0] xor_10954 = server[79:72] ^ always0[439:432];
-    wire or_10964 = ((|xor_10954) & (4'd2 < always0[462:459])) | ((|(xor_10954 & not_10928)) & (always0[462:459] == 4'd2));
-    wire [7:0] xor_10966 = server[71:64] ^ always0[431:424];
-    wire or_10976 = ((|xor_10966) & (4'd3 < always0[462:459])) | ((|(xor_10966 & not_10928)) & (always0[462:459] == 4'd3));
-    wire [7:0] xor_10978 = server[63:56] ^ always0[423:416];
-    wire or_10988 = ((|xor_10978) & (4'd4 < always0[462:459])) | ((|(xor_10978 & not_10928)) & (always0[462:459] == 4'd4));
-    wire [7:0] xor_10990 = server[55:48] ^ always0[415:408];
-    wire or_11000 = ((|xor_10990) & (4'd5 < always0[462:459])) | ((|(xor_10990 & not_10928)) & (always0[462:459] == 4'd5));
-    wire [7:0] xor_11002 = server[47:40] ^ always0[407:400];
-    wire or_11012 = ((|xor_11002) & (4'd6 < always0[462:459])) | ((|(xor_11002 & not_10928)) & (always0[462:459] == 4'd6));
-    wire [7:0] xor_11014 = server[39:32] ^ always0[399:392];
-    wire or_11024 = ((|xor_11014) & (4'd7 < always0[462:459])) | ((|(xor_11014 & not_10928)) & (always0[462:459] == 4'd7));
-    wire [7:0] xor_11026 = server[31:24] ^ always0[391:384];
-    wire or_11036 = ((|xor_11026) & (4'd8 < always0[462:459])) | ((|(xor_11026 & not_10928)) & (always0[462:459] == 4'd8));
-    wire [7:0] xor_11038 = server[23:16] ^ always0[383:376];
-    wire or_11048 = ((|xor_11038) & (4'd9 < always0[462:459])) | ((|(xor_11038 & not_10928)) & (always0[462:459] == 4'd9));
-    wire [7:0] xor_11050 = server[15:8] ^ always0[375:368];
-    wire or_11060 = ((|xor_11050) & (4'ha < always0[462:459])) | ((|(xor_11050 & not_10928)) & (always0[462:459] == 4'ha));
-    wire [7:0] xor_11062 = server[7:0] ^ always0[367:360];
-    wire or_11072 = ((|xor_11062) & (4'hb < always0[462:459])) | ((|(xor_11062 & not_10928)) & (always0[462:459] == 4'hb));
-    wire [11:0] cat_11073 = {
-        or_10940,
-        or_10952,
-        or_10964,
-        or_10976,
-        or_10988,
-        or_11000,
-        or_11012,
-        or_11024,
-        or_11036,
-        or_11048,
-        or_11060,
-        or_11072
+    wire [7:0] not_10968 = ~(8'hff >> always0[458:456]);
+    wire [7:0] xor_10970 = server[95:88] ^ always0[455:448];
+    wire or_10980 = ((|xor_10970) & (4'd0 < always0[462:459])) | ((|(xor_10970 & not_10968)) & (always0[462:459] == 4'd0));
+    wire [7:0] xor_10982 = server[87:80] ^ always0[447:440];
+    wire or_10992 = ((|xor_10982) & (4'd1 < always0[462:459])) | ((|(xor_10982 & not_10968)) & (always0[462:459] == 4'd1));
+    wire [7:0] xor_10994 = server[79:72] ^ always0[439:432];
+    wire or_11004 = ((|xor_10994) & (4'd2 < always0[462:459])) | ((|(xor_10994 & not_10968)) & (always0[462:459] == 4'd2));
+    wire [7:0] xor_11006 = server[71:64] ^ always0[431:424];
+    wire or_11016 = ((|xor_11006) & (4'd3 < always0[462:459])) | ((|(xor_11006 & not_10968)) & (always0[462:459] == 4'd3));
+    wire [7:0] xor_11018 = server[63:56] ^ always0[423:416];
+    wire or_11028 = ((|xor_11018) & (4'd4 < always0[462:459])) | ((|(xor_11018 & not_10968)) & (always0[462:459] == 4'd4));
+    wire [7:0] xor_11030 = server[55:48] ^ always0[415:408];
+    wire or_11040 = ((|xor_11030) & (4'd5 < always0[462:459])) | ((|(xor_11030 & not_10968)) & (always0[462:459] == 4'd5));
+    wire [7:0] xor_11042 = server[47:40] ^ always0[407:400];
+    wire or_11052 = ((|xor_11042) & (4'd6 < always0[462:459])) | ((|(xor_11042 & not_10968)) & (always0[462:459] == 4'd6));
+    wire [7:0] xor_11054 = server[39:32] ^ always0[399:392];
+    wire or_11064 = ((|xor_11054) & (4'd7 < always0[462:459])) | ((|(xor_11054 & not_10968)) & (always0[462:459] == 4'd7));
+    wire [7:0] xor_11066 = server[31:24] ^ always0[391:384];
+    wire or_11076 = ((|xor_11066) & (4'd8 < always0[462:459])) | ((|(xor_11066 & not_10968)) & (always0[462:459] == 4'd8));
+    wire [7:0] xor_11078 = server[23:16] ^ always0[383:376];
+    wire or_11088 = ((|xor_11078) & (4'd9 < always0[462:459])) | ((|(xor_11078 & not_10968)) & (always0[462:459] == 4'd9));
+    wire [7:0] xor_11090 = server[15:8] ^ always0[375:368];
+    wire or_11100 = ((|xor_11090) & (4'ha < always0[462:459])) | ((|(xor_11090 & not_10968)) & (always0[462:459] == 4'ha));
+    wire [7:0] xor_11102 = server[7:0] ^ always0[367:360];
+    wire or_11112 = ((|xor_11102) & (4'hb < always0[462:459])) | ((|(xor_11102 & not_10968)) & (always0[462:459] == 4'hb));
+    wire [11:0] cat_11113 = {
+        or_10980,
+        or_10992,
+        or_11004,
+        or_11016,
+        or_11028,
+        or_11040,
+        or_11052,
+        or_11064,
+        or_11076,
+        or_11088,
+        or_11100,
+        or_11112
     };
     wire [254:0] always0_254_0 = always0[254:0];
-    wire mux_11099 = later ? (~(|always0[104:89]) & (&always0[120:105])) : ((always0[104:89] <= client_port) & (client_port <= always0[120:105]));
-    wire mux_11109 = later ? (~(|always0[136:121]) & (&always0[152:137])) : ((always0[136:121] <= port) & (port <= always0[152:137]));
-    wire and_11130 = ({3'd0, always0[182:169]} <= size) & ((&always0[196:183]) | (size <= {3'd0, always0[196:183]}));
-    wire and_11161 = ~(|((client[127:96] ^ always0[35:4]) & ~(32'hffffffff >> always0[41:36]))) & ~(|((server[127:96] ^ always0[73:42]) & ~(32'hffffffff >> always0[79:74])));
-    wire and_11164 = (always0[80] | (always0[88:81] == protocol)) & ~(|(later ? always0[168:161] : ((always0[160:153] ^ flags) & always0[168:161])));
-    wire and_11165 = ((always0[3:2] == 2'd0) | ((always0[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always0[198] : always0[197]);
-    wire and_11167 = (and_11165 & (always0[199] | (always0[209:200] == arrival))) & (epoch ? always0[1] : always0[0]);
-    wire always0_0_holds = ((((and_11168_s3 & and_11161_s3) & and_11110_s3) & and_11164_s3) & and_11130_s3) & or_11089_s3;
-    wire mux_11204 = later ? (~(|always0[359:344]) & (&always0[375:360])) : ((always0[359:344] <= client_port) & (client_port <= always0[375:360]));
-    wire mux_11214 = later ? (~(|always0[391:376]) & (&always0[407:392])) : ((always0[391:376] <= port) & (port <= always0[407:392]));
-    wire and_11233 = ({3'd0, always0[437:424]} <= size) & ((&always0[451:438]) | (size <= {3'd0, always0[451:438]}));
-    wire and_11264 = ~(|((client[127:96] ^ always0[290:259]) & ~(32'hffffffff >> always0[296:291]))) & ~(|((server[127:96] ^ always0[328:297]) & ~(32'hffffffff >> always0[334:329])));
-    wire and_11267 = (always0[335] | (always0[343:336] == protocol)) & ~(|(later ? always0[423:416] : ((always0[415:408] ^ flags) & always0[423:416])));
-    wire and_11268 = ((always0[258:257] == 2'd0) | ((always0[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always0[453] : always0[452]);
-    wire and_11270 = (and_11268 & (always0[454] | (always0[464:455] == arrival))) & (epoch ? always0[256] : always0[255]);
-    wire always0_1_holds = ((((and_11271_s3 & and_11264_s3) & and_11215_s3) & and_11267_s3) & and_11233_s3) & not_11194_s3;
+    wire not_11127 = ~(always0[3:2] == 2'd3);
+    wire mux_11139 = later ? (~(|always0[104:89]) & (&always0[120:105])) : ((always0[104:89] <= client_port) & (client_port <= always0[120:105]));
+    wire mux_11149 = later ? (~(|always0[136:121]) & (&always0[152:137])) : ((always0[136:121] <= port) & (port <= always0[152:137]));
+    wire and_11170 = ({3'd0, always0[182:169]} <= size) & ((&always0[196:183]) | (size <= {3'd0, always0[196:183]}));
+    wire and_11201 = ~(|((client[127:96] ^ always0[35:4]) & ~(32'hffffffff >> always0[41:36]))) & ~(|((server[127:96] ^ always0[73:42]) & ~(32'hffffffff >> always0[79:74])));
+    wire and_11204 = (always0[80] | (always0[88:81] == protocol)) & ~(|(later ? always0[168:161] : ((always0[160:153] ^ flags) & always0[168:161])));
+    wire and_11205 = ((always0[3:2] == 2'd0) | ((always0[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always0[198] : always0[197]);
+    wire and_11207 = (and_11205 & (always0[199] | (always0[209:200] == arrival))) & (epoch ? always0[1] : always0[0]);
+    wire and_11219 = ((((and_11208_s3 & and_11201_s3) & and_11150_s3) & and_11204_s3) & and_11170_s3) & or_11128_s3;
+    wire always0_0_holds = and_11219 & or_11129_s3;
+    wire mux_11246 = later ? (~(|always0[359:344]) & (&always0[375:360])) : ((always0[359:344] <= client_port) & (client_port <= always0[375:360]));
+    wire mux_11256 = later ? (~(|always0[391:376]) & (&always0[407:392])) : ((always0[391:376] <= port) & (port <= always0[407:392]));
+    wire and_11275 = ({3'd0, always0[437:424]} <= size) & ((&always0[451:438]) | (size <= {3'd0, always0[451:438]}));
+    wire and_11306 = ~(|((client[127:96] ^ always0[290:259]) & ~(32'hffffffff >> always0[296:291]))) & ~(|((server[127:96] ^ always0[328:297]) & ~(32'hffffffff >> always0[334:329])));
+    wire and_11309 = (always0[335] | (always0[343:336] == protocol)) & ~(|(later ? always0[423:416] : ((always0[415:408] ^ flags) & always0[423:416])));
+    wire and_11310 = ((always0[258:257] == 2'd0) | ((always0[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always0[453] : always0[452]);
+    wire and_11312 = (and_11310 & (always0[454] | (always0[464:455] == arrival))) & (epoch ? always0[256] : always0[255]);
+    wire always0_1_holds = ((((and_11313_s3 & and_11306_s3) & and_11257_s3) & and_11309_s3) & and_11275_s3) & not_11236_s3;
     wire [254:0] always1_509_255 = always1[509:255];
-    wire [7:0] not_11291 = ~(8'hff >> always1[355:353]);
-    wire [7:0] xor_11293 = client[95:88] ^ always1[352:345];
-    wire or_11303 = ((|xor_11293) & (4'd0 < always1[359:356])) | ((|(xor_11293 & not_11291)) & (always1[359:356] == 4'd0));
-    wire [7:0] xor_11305 = client[87:80] ^ always1[344:337];
-    wire or_11315 = ((|xor_11305) & (4'd1 < always1[359:356])) | ((|(xor_11305 & not_11291)) & (always1[359:356] == 4'd1));
-    wire [7:0] xor_11317 = client[79:72] ^ always1[336:329];
-    wire or_11327 = ((|xor_11317) & (4'd2 < always1[359:356])) | ((|(xor_11317 & not_11291)) & (always1[359:356] == 4'd2));
-    wire [7:0] xor_11329 = client[71:64] ^ always1[328:321];
-    wire or_11339 = ((|xor_11329) & (4'd3 < always1[359:356])) | ((|(xor_11329 & not_11291)) & (always1[359:356] == 4'd3));
-    wire [7:0] xor_11341 = client[63:56] ^ always1[320:313];
-    wire or_11351 = ((|xor_11341) & (4'd4 < always1[359:356])) | ((|(xor_11341 & not_11291)) & (always1[359:356] == 4'd4));
-    wire [7:0] xor_11353 = client[55:48] ^ always1[312:305];
-    wire or_11363 = ((|xor_11353) & (4'd5 < always1[359:356])) | ((|(xor_11353 & not_11291)) & (always1[359:356] == 4'd5));
-    wire [7:0] xor_11365 = client[47:40] ^ always1[304:297];
-    wire or_11375 = ((|xor_11365) & (4'd6 < always1[359:356])) | ((|(xor_11365 & not_11291)) & (always1[359:356] == 4'd6));
-    wire [7:0] xor_11377 = client[39:32] ^ always1[296:289];
-    wire or_11387 = ((|xor_11377) & (4'd7 < always1[359:356])) | ((|(xor_11377 & not_11291)) & (always1[359:356] == 4'd7));
-    wire [7:0] xor_11389 = client[31:24] ^ always1[288:281];
-    wire or_11399 = ((|xor_11389) & (4'd8 < always1[359:356])) | ((|(xor_11389 & not_11291)) & (always1[359:356] == 4'd8));
-    wire [7:0] xor_11401 = client[23:16] ^ always1[280:273];
-    wire or_11411 = ((|xor_11401) & (4'd9 < always1[359:356])) | ((|(xor_11401 & not_11291)) & (always1[359:356] == 4'd9));
-    wire [7:0] xor_11413 = client[15:8] ^ always1[272:265];
-    wire or_11423 = ((|xor_11413) & (4'ha < always1[359:356])) | ((|(xor_11413 & not_11291)) & (always1[359:356] == 4'ha));
-    wire [7:0] xor_11425 = client[7:0] ^ always1[264:257];
-    wire or_11435 = ((|xor_11425) & (4'hb < always1[359:356])) | ((|(xor_11425 & not_11291)) & (always1[359:356] == 4'hb));
-    wire [11:0] cat_11436 = {
-        or_11303,
-        or_11315,
-        or_11327,
-        or_11339,
-        or_11351,
-        or_11363,
-        or_11375,
-        or_11387,
-        or_11399,
-        or_11411,
-        or_11423,
-        or_11435
+    wire [7:0] not_11333 = ~(8'hff >> always1[355:353]);
+    wire [7:0] xor_11335 = client[95:88] ^ always1[352:345];
+    wire or_11345 = ((|xor_11335) & (4'd0 < always1[359:356])) | ((|(xor_11335 & not_11333)) & (always1[359:356] == 4'd0));
+    wire [7:0] xor_11347 = client[87:80] ^ always1[344:337];
+    wire or_11357 = ((|xor_11347) & (4'd1 < always1[359:356])) | ((|(xor_11347 & not_11333)) & (always1[359:356] == 4'd1));
+    wire [7:0] xor_11359 = client[79:72] ^ always1[336:329];
+    wire or_11369 = ((|xor_11359) & (4'd2 < always1[359:356])) | ((|(xor_11359 & not_11333)) & (always1[359:356] == 4'd2));
+    wire [7:0] xor_11371 = client[71:64] ^ always1[328:321];
+    wire or_11381 = ((|xor_11371) & (4'd3 < always1[359:356])) | ((|(xor_11371 & not_11333)) & (always1[359:356] == 4'd3));
+    wire [7:0] xor_11383 = client[63:56] ^ always1[320:313];
+    wire or_11393 = ((|xor_11383) & (4'd4 < always1[359:356])) | ((|(xor_11383 & not_11333)) & (always1[359:356] == 4'd4));
+    wire [7:0] xor_11395 = client[55:48] ^ always1[312:305];
+    wire or_11405 = ((|xor_11395) & (4'd5 < always1[359:356])) | ((|(xor_11395 & not_11333)) & (always1[359:356] == 4'd5));
+    wire [7:0] xor_11407 = client[47:40] ^ always1[304:297];
+    wire or_11417 = ((|xor_11407) & (4'd6 < always1[359:356])) | ((|(xor_11407 & not_11333)) & (always1[359:356] == 4'd6));
+    wire [7:0] xor_11419 = client[39:32] ^ always1[296:289];
+    wire or_11429 = ((|xor_11419) & (4'd7 < always1[359:356])) | ((|(xor_11419 & not_11333)) & (always1[359:356] == 4'd7));
+    wire [7:0] xor_11431 = client[31:24] ^ always1[288:281];
+    wire or_11441 = ((|xor_11431) & (4'd8 < always1[359:356])) | ((|(xor_11431 & not_11333)) & (always1[359:356] == 4'd8));
+    wire [7:0] xor_11443 = client[23:16] ^ always1[280:273];
+    wire or_11453 = ((|xor_11443) & (4'd9 < always1[359:356])) | ((|(xor_11443 & not_11333)) & (always1[359:356] == 4'd9));
+    wire [7:0] xor_11455 = client[15:8] ^ always1[272:265];
+    wire or_11465 = ((|xor_11455) & (4'ha < always1[359:356])) | ((|(xor_11455 & not_11333)) & (always1[359:356] == 4'ha));
+    wire [7:0] xor_11467 = client[7:0] ^ always1[264:257];
+    wire or_11477 = ((|xor_11467) & (4'hb < always1[359:356])) | ((|(xor_11467 & not_11333)) & (always1[359:356] == 4'hb));
+    wire [11:0] cat_11478 = {
+        or_11345,
+        or_11357,
+        or_11369,
+        or_11381,
+        or_11393,
+        or_11405,
+        or_11417,
+        or_11429,
+        or_11441,
+        or_11453,
+        or_11465,
+        or_11477
     };
-    wire [7:0] not_11443 = ~(8'hff >> always1[458:456]);
-    wire [7:0] xor_11445 = server[95:88] ^ always1[455:448];
-    wire or_11455 = ((|xor_11445) & (4'd0 < always1[462:459])) | ((|(xor_11445 & not_11443)) & (always1[462:459] == 4'd0));
-    wire [7:0] xor_11457 = server[87:80] ^ always1[447:440];
-    wire or_11467 = ((|xor_11457) & (4'd1 < always1[462:459])) | ((|(xor_11457 & not_11443)) & (always1[462:459] == 4'd1));
-    wire [7:0] xor_11469 = server[79:72] ^ always1[439:432];
-    wire or_11479 = ((|xor_11469) & (4'd2 < always1[462:459])) | ((|(xor_11469 & not_11443)) & (always1[462:459] == 4'd2));
-    wire [7:0] xor_11481 = server[71:64] ^ always1[431:424];
-    wire or_11491 = ((|xor_11481) & (4'd3 < always1[462:459])) | ((|(xor_11481 & not_11443)) & (always1[462:459] == 4'd3));
-    wire [7:0] xor_11493 = server[63:56] ^ always1[423:416];
-    wire or_11503 = ((|xor_11493) & (4'd4 < always1[462:459])) | ((|(xor_11493 & not_11443)) & (always1[462:459] == 4'd4));
-    wire [7:0] xor_11505 = server[55:48] ^ always1[415:408];
-    wire or_11515 = ((|xor_11505) & (4'd5 < always1[462:459])) | ((|(xor_11505 & not_11443)) & (always1[462:459] == 4'd5));
-    wire [7:0] xor_11517 = server[47:40] ^ always1[407:400];
-    wire or_11527 = ((|xor_11517) & (4'd6 < always1[462:459])) | ((|(xor_11517 & not_11443)) & (always1[462:459] == 4'd6));
-    wire [7:0] xor_11529 = server[39:32] ^ always1[399:392];
-    wire or_11539 = ((|xor_11529) & (4'd7 < always1[462:459])) | ((|(xor_11529 & not_11443)) & (always1[462:459] == 4'd7));
-    wire [7:0] xor_11541 = server[31:24] ^ always1[391:384];
-    wire or_11551 = ((|xor_11541) & (4'd8 < always1[462:459])) | ((|(xor_11541 & not_11443)) & (always1[462:459] == 4'd8));
-    wire [7:0] xor_11553 = server[23:16] ^ always1[383:376];
-    wire or_11563 = ((|xor_11553) & (4'd9 < always1[462:459])) | ((|(xor_11553 & not_11443)) & (always1[462:459] == 4'd9));
-    wire [7:0] xor_11565 = server[15:8] ^ always1[375:368];
-    wire or_11575 = ((|xor_11565) & (4'ha < always1[462:459])) | ((|(xor_11565 & not_11443)) & (always1[462:459] == 4'ha));
-    wire [7:0] xor_11577 = server[7:0] ^ always1[367:360];
-    wire or_11587 = ((|xor_11577) & (4'hb < always1[462:459])) | ((|(xor_11577 & not_11443)) & (always1[462:459] == 4'hb));
-    wire [11:0] cat_11588 = {
-        or_11455,
-        or_11467,
-        or_11479,
-        or_11491,
-        or_11503,
-        or_11515,
-        or_11527,
-        or_11539,
-        or_11551,
-        or_11563,
-        or_11575,
-        or_11587
+    wire [7:0] not_11485 = ~(8'hff >> always1[458:456]);
+    wire [7:0] xor_11487 = server[95:88] ^ always1[455:448];
+    wire or_11497 = ((|xor_11487) & (4'd0 < always1[462:459])) | ((|(xor_11487 & not_11485)) & (always1[462:459] == 4'd0));
+    wire [7:0] xor_11499 = server[87:80] ^ always1[447:440];
+    wire or_11509 = ((|xor_11499) & (4'd1 < always1[462:459])) | ((|(xor_11499 & not_11485)) & (always1[462:459] == 4'd1));
+    wire [7:0] xor_11511 = server[79:72] ^ always1[439:432];
+    wire or_11521 = ((|xor_11511) & (4'd2 < always1[462:459])) | ((|(xor_11511 & not_11485)) & (always1[462:459] == 4'd2));
+    wire [7:0] xor_11523 = server[71:64] ^ always1[431:424];
+    wire or_11533 = ((|xor_11523) & (4'd3 < always1[462:459])) | ((|(xor_11523 & not_11485)) & (always1[462:459] == 4'd3));
+    wire [7:0] xor_11535 = server[63:56] ^ always1[423:416];
+    wire or_11545 = ((|xor_11535) & (4'd4 < always1[462:459])) | ((|(xor_11535 & not_11485)) & (always1[462:459] == 4'd4));
+    wire [7:0] xor_11547 = server[55:48] ^ always1[415:408];
+    wire or_11557 = ((|xor_11547) & (4'd5 < always1[462:459])) | ((|(xor_11547 & not_11485)) & (always1[462:459] == 4'd5));
+    wire [7:0] xor_11559 = server[47:40] ^ always1[407:400];
+    wire or_11569 = ((|xor_11559) & (4'd6 < always1[462:459])) | ((|(xor_11559 & not_11485)) & (always1[462:459] == 4'd6));
+    wire [7:0] xor_11571 = server[39:32] ^ always1[399:392];
+    wire or_11581 = ((|xor_11571) & (4'd7 < always1[462:459])) | ((|(xor_11571 & not_11485)) & (always1[462:459] == 4'd7));
+    wire [7:0] xor_11583 = server[31:24] ^ always1[391:384];
+    wire or_11593 = ((|xor_11583) & (4'd8 < always1[462:459])) | ((|(xor_11583 & not_11485)) & (always1[462:459] == 4'd8));
+    wire [7:0] xor_11595 = server[23:16] ^ always1[383:376];
+    wire or_11605 = ((|xor_11595) & (4'd9 < always1[462:459])) | ((|(xor_11595 & not_11485)) & (always1[462:459] == 4'd9));
+    wire [7:0] xor_11607 = server[15:8] ^ always1[375:368];
+    wire or_11617 = ((|xor_11607) & (4'ha < always1[462:459])) | ((|(xor_11607 & not_11485)) & (always1[462:459] == 4'ha));
+    wire [7:0] xor_11619 = server[7:0] ^ always1[367:360];
+    wire or_11629 = ((|xor_11619) & (4'hb < always1[462:459])) | ((|(xor_11619 & not_11485)) & (always1[462:459] == 4'hb));
+    wire [11:0] cat_11630 = {
+        or_11497,
+        or_11509,
+        or_11521,
+        or_11533,
+        or_11545,
+        or_11557,
+        or_11569,
+        or_11581,
+        or_11593,
+        or_11605,
+        or_11617,
+        or_11629
     };
     wire [254:0] always1_254_0 = always1[254:0];
-    wire mux_11614 = later ? (~(|always1[104:89]) & (&always1[120:105])) : ((always1[104:89] <= client_port) & (client_port <= always1[120:105]));
-    wire mux_11624 = later ? (~(|always1[136:121]) & (&always1[152:137])) : ((always1[136:121] <= port) & (port <= always1[152:137]));
-    wire and_11645 = ({3'd0, always1[182:169]} <= size) & ((&always1[196:183]) | (size <= {3'd0, always1[196:183]}));
-    wire and_11676 = ~(|((client[127:96] ^ always1[35:4]) & ~(32'hffffffff >> always1[41:36]))) & ~(|((server[127:96] ^ always1[73:42]) & ~(32'hffffffff >> always1[79:74])));
-    wire and_11679 = (always1[80] | (always1[88:81] == protocol)) & ~(|(later ? always1[168:161] : ((always1[160:153] ^ flags) & always1[168:161])));
-    wire and_11680 = ((always1[3:2] == 2'd0) | ((always1[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always1[198] : always1[197]);
-    wire and_11682 = (and_11680 & (always1[199] | (always1[209:200] == arrival))) & (epoch ? always1[1] : always1[0]);
-    wire always1_0_holds = ((((and_11683_s3 & and_11676_s3) & and_11625_s3) & and_11679_s3) & and_11645_s3) & or_11604_s3;
-    wire mux_11719 = later ? (~(|always1[359:344]) & (&always1[375:360])) : ((always1[359:344] <= client_port) & (client_port <= always1[375:360]));
-    wire mux_11729 = later ? (~(|always1[391:376]) & (&always1[407:392])) : ((always1[391:376] <= port) & (port <= always1[407:392]));
-    wire and_11748 = ({3'd0, always1[437:424]} <= size) & ((&always1[451:438]) | (size <= {3'd0, always1[451:438]}));
-    wire and_11779 = ~(|((client[127:96] ^ always1[290:259]) & ~(32'hffffffff >> always1[296:291]))) & ~(|((server[127:96] ^ always1[328:297]) & ~(32'hffffffff >> always1[334:329])));
-    wire and_11782 = (always1[335] | (always1[343:336] == protocol)) & ~(|(later ? always1[423:416] : ((always1[415:408] ^ flags) & always1[423:416])));
-    wire and_11783 = ((always1[258:257] == 2'd0) | ((always1[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always1[453] : always1[452]);
-    wire and_11785 = (and_11783 & (always1[454] | (always1[464:455] == arrival))) & (epoch ? always1[256] : always1[255]);
-    wire always1_1_holds = ((((and_11786_s3 & and_11779_s3) & and_11730_s3) & and_11782_s3) & and_11748_s3) & not_11709_s3;
+    wire not_11644 = ~(always1[3:2] == 2'd3);
+    wire mux_11656 = later ? (~(|always1[104:89]) & (&always1[120:105])) : ((always1[104:89] <= client_port) & (client_port <= always1[120:105]));
+    wire mux_11666 = later ? (~(|always1[136:121]) & (&always1[152:137])) : ((always1[136:121] <= port) & (port <= always1[152:137]));
+    wire and_11687 = ({3'd0, always1[182:169]} <= size) & ((&always1[196:183]) | (size <= {3'd0, always1[196:183]}));
+    wire and_11718 = ~(|((client[127:96] ^ always1[35:4]) & ~(32'hffffffff >> always1[41:36]))) & ~(|((server[127:96] ^ always1[73:42]) & ~(32'hffffffff >> always1[79:74])));
+    wire and_11721 = (always1[80] | (always1[88:81] == protocol)) & ~(|(later ? always1[168:161] : ((always1[160:153] ^ flags) & always1[168:161])));
+    wire and_11722 = ((always1[3:2] == 2'd0) | ((always1[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always1[198] : always1[197]);
+    wire and_11724 = (and_11722 & (always1[199] | (always1[209:200] == arrival))) & (epoch ? always1[1] : always1[0]);
+    wire and_11736 = ((((and_11725_s3 & and_11718_s3) & and_11667_s3) & and_11721_s3) & and_11687_s3) & or_11645_s3;
+    wire always1_0_holds = and_11736 & or_11646_s3;
+    wire mux_11763 = later ? (~(|always1[359:344]) & (&always1[375:360])) : ((always1[359:344] <= client_port) & (client_port <= always1[375:360]));
+    wire mux_11773 = later ? (~(|always1[391:376]) & (&always1[407:392])) : ((always1[391:376] <= port) & (port <= always1[407:392]));
+    wire and_11792 = ({3'd0, always1[437:424]} <= size) & ((&always1[451:438]) | (size <= {3'd0, always1[451:438]}));
+    wire and_11823 = ~(|((client[127:96] ^ always1[290:259]) & ~(32'hffffffff >> always1[296:291]))) & ~(|((server[127:96] ^ always1[328:297]) & ~(32'hffffffff >> always1[334:329])));
+    wire and_11826 = (always1[335] | (always1[343:336] == protocol)) & ~(|(later ? always1[423:416] : ((always1[415:408] ^ flags) & always1[423:416])));
+    wire and_11827 = ((always1[258:257] == 2'd0) | ((always1[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always1[453] : always1[452]);
+    wire and_11829 = (and_11827 & (always1[454] | (always1[464:455] == arrival))) & (epoch ? always1[256] : always1[255]);
+    wire always1_1_holds = ((((and_11830_s3 & and_11823_s3) & and_11774_s3) & and_11826_s3) & and_11792_s3) & not_11753_s3;
     wire [254:0] always2_509_255 = always2[509:255];
-    wire [7:0] not_11806 = ~(8'hff >> always2[355:353]);
-    wire [7:0] xor_11808 = client[95:88] ^ always2[352:345];
-    wire or_11818 = ((|xor_11808) & (4'd0 < always2[359:356])) | ((|(xor_11808 & not_11806)) & (always2[359:356] == 4'd0));
-    wire [7:0] xor_11820 = client[87:80] ^ always2[344:337];
-    wire or_11830 = ((|xor_11820) & (4'd1 < always2[359:356])) | ((|(xor_11820 & not_11806)) & (always2[359:356] == 4'd1));
-    wire [7:0] xor_11832 = client[79:72] ^ always2[336:329];
-    wire or_11842 = ((|xor_11832) & (4'd2 < always2[359:356])) | ((|(xor_11832 & not_11806)) & (always2[359:356] == 4'd2));
-    wire [7:0] xor_11844 = client[71:64] ^ always2[328:321];
-    wire or_11854 = ((|xor_11844) & (4'd3 < always2[359:356])) | ((|(xor_11844 & not_11806)) & (always2[359:356] == 4'd3));
-    wire [7:0] xor_11856 = client[63:56] ^ always2[320:313];
-    wire or_11866 = ((|xor_11856) & (4'd4 < always2[359:356])) | ((|(xor_11856 & not_11806)) & (always2[359:356] == 4'd4));
-    wire [7:0] xor_11868 = client[55:48] ^ always2[312:305];
-    wire or_11878 = ((|xor_11868) & (4'd5 < always2[359:356])) | ((|(xor_11868 & not_11806)) & (always2[359:356] == 4'd5));
-    wire [7:0] xor_11880 = client[47:40] ^ always2[304:297];
-    wire or_11890 = ((|xor_11880) & (4'd6 < always2[359:356])) | ((|(xor_11880 & not_11806)) & (always2[359:356] == 4'd6));
-    wire [7:0] xor_11892 = client[39:32] ^ always2[296:289];
-    wire or_11902 = ((|xor_11892) & (4'd7 < always2[359:356])) | ((|(xor_11892 & not_11806)) & (always2[359:356] == 4'd7));
-    wire [7:0] xor_11904 = client[31:24] ^ always2[288:281];
-    wire or_11914 = ((|xor_11904) & (4'd8 < always2[359:356])) | ((|(xor_11904 & not_11806)) & (always2[359:356] == 4'd8));
-    wire [7:0] xor_11916 = client[23:16] ^ always2[280:273];
-    wire or_11926 = ((|xor_11916) & (4'd9 < always2[359:356])) | ((|(xor_11916 & not_11806)) & (always2[359:356] == 4'd9));
-    wire [7:0] xor_11928 = client[15:8] ^ always2[272:265];
-    wire or_11938 = ((|xor_11928) & (4'ha < always2[359:356])) | ((|(xor_11928 & not_11806)) & (always2[359:356] == 4'ha));
-    wire [7:0] xor_11940 = client[7:0] ^ always2[264:257];
-    wire or_11950 = ((|xor_11940) & (4'hb < always2[359:356])) | ((|(xor_11940 & not_11806)) & (always2[359:356] == 4'hb));
-    wire [11:0] cat_11951 = {
-        or_11818,
-        or_11830,
-        or_11842,
-        or_11854,
-        or_11866,
-        or_11878,
-        or_11890,
-        or_11902,
-        or_11914,
-        or_11926,
-        or_11938,
-        or_11950
-    };
-    wire [7:0] not_11958 = ~(8'hff >> always2[458:456]);
-    wire [7:0] xor_11960 = server[95:88] ^ always2[455:448];
-    wire or_11970 = ((|xor_11960) & (4'd0 < always2[462:459])) | ((|(xor_11960 & not_11958)) & (always2[462:459] == 4'd0));
-    wire [7:0] xor_11972 = server[87:80] ^ always2[447:440];
-    wire or_11982 = ((|xor_11972) & (4'd1 < always2[462:459])) | ((|(xor_11972 & not_11958)) & (always2[462:459] == 4'd1));
-    wire [7:0] xor_11984 = server[79:72] ^ always2[439:432];
-    wire or_11994 = ((|xor_11984) & (4'd2 < always2[462:459])) | ((|(xor_11984 & not_11958)) & (always2[462:459] == 4'd2));
-    wire [7:0] xor_11996 = server[71:64] ^ always2[431:424];
-    wire or_12006 = ((|xor_11996) & (4'd3 < always2[462:459])) | ((|(xor_11996 & not_11958)) & (always2[462:459] == 4'd3));
-    wire [7:0] xor_12008 = server[63:56] ^ always2[423:416];
-    wire or_12018 = ((|xor_12008) & (4'd4 < always2[462:459])) | ((|(xor_12008 & not_11958)) & (always2[462:459] == 4'd4));
-    wire [7:0] xor_12020 = server[55:48] ^ always2[415:408];
-    wire or_12030 = ((|xor_12020) & (4'd5 < always2[462:459])) | ((|(xor_12020 & not_11958)) & (always2[462:459] == 4'd5));
-    wire [7:0] xor_12032 = server[47:40] ^ always2[407:400];
-    wire or_12042 = ((|xor_12032) & (4'd6 < always2[462:459])) | ((|(xor_12032 & not_11958)) & (always2[462:459] == 4'd6));
-    wire [7:0] xor_12044 = server[39:32] ^ always2[399:392];
-    wire or_12054 = ((|xor_12044) & (4'd7 < always2[462:459])) | ((|(xor_12044 & not_11958)) & (always2[462:459] == 4'd7));
-    wire [7:0] xor_12056 = server[31:24] ^ always2[391:384];
-    wire or_12066 = ((|xor_12056) & (4'd8 < always2[462:459])) | ((|(xor_12056 & not_11958)) & (always2[462:459] == 4'd8));
-    wire [7:0] xor_12068 = server[23:16] ^ always2[383:376];
-    wire or_12078 = ((|xor_12068) & (4'd9 < always2[462:459])) | ((|(xor_12068 & not_11958)) & (always2[462:459] == 4'd9));
-    wire [7:0] xor_12080 = server[15:8] ^ always2[375:368];
-    wire or_12090 = ((|xor_12080) & (4'ha < always2[462:459])) | ((|(xor_12080 & not_11958)) & (always2[462:459] == 4'ha));
-    wire [7:0] xor_12092 = server[7:0] ^ always2[367:360];
-    wire or_12102 = ((|xor_12092) & (4'hb < always2[462:459])) | ((|(xor_12092 & not_11958)) & (always2[462:459] == 4'hb));
-    wire [11:0] cat_12103 = {
+    wire [7:0] not_11850 = ~(8'hff >> always2[355:353]);
+    wire [7:0] xor_11852 = client[95:88] ^ always2[352:345];
+    wire or_11862 = ((|xor_11852) & (4'd0 < always2[359:356])) | ((|(xor_11852 & not_11850)) & (always2[359:356] == 4'd0));
+    wire [7:0] xor_11864 = client[87:80] ^ always2[344:337];
+    wire or_11874 = ((|xor_11864) & (4'd1 < always2[359:356])) | ((|(xor_11864 & not_11850)) & (always2[359:356] == 4'd1));
+    wire [7:0] xor_11876 = client[79:72] ^ always2[336:329];
+    wire or_11886 = ((|xor_11876) & (4'd2 < always2[359:356])) | ((|(xor_11876 & not_11850)) & (always2[359:356] == 4'd2));
+    wire [7:0] xor_11888 = client[71:64] ^ always2[328:321];
+    wire or_11898 = ((|xor_11888) & (4'd3 < always2[359:356])) | ((|(xor_11888 & not_11850)) & (always2[359:356] == 4'd3));
+    wire [7:0] xor_11900 = client[63:56] ^ always2[320:313];
+    wire or_11910 = ((|xor_11900) & (4'd4 < always2[359:356])) | ((|(xor_11900 & not_11850)) & (always2[359:356] == 4'd4));
+    wire [7:0] xor_11912 = client[55:48] ^ always2[312:305];
+    wire or_11922 = ((|xor_11912) & (4'd5 < always2[359:356])) | ((|(xor_11912 & not_11850)) & (always2[359:356] == 4'd5));
+    wire [7:0] xor_11924 = client[47:40] ^ always2[304:297];
+    wire or_11934 = ((|xor_11924) & (4'd6 < always2[359:356])) | ((|(xor_11924 & not_11850)) & (always2[359:356] == 4'd6));
+    wire [7:0] xor_11936 = client[39:32] ^ always2[296:289];
+    wire or_11946 = ((|xor_11936) & (4'd7 < always2[359:356])) | ((|(xor_11936 & not_11850)) & (always2[359:356] == 4'd7));
+    wire [7:0] xor_11948 = client[31:24] ^ always2[288:281];
+    wire or_11958 = ((|xor_11948) & (4'd8 < always2[359:356])) | ((|(xor_11948 & not_11850)) & (always2[359:356] == 4'd8));
+    wire [7:0] xor_11960 = client[23:16] ^ always2[280:273];
+    wire or_11970 = ((|xor_11960) & (4'd9 < always2[359:356])) | ((|(xor_11960 & not_11850)) & (always2[359:356] == 4'd9));
+    wire [7:0] xor_11972 = client[15:8] ^ always2[272:265];
+    wire or_11982 = ((|xor_11972) & (4'ha < always2[359:356])) | ((|(xor_11972 & not_11850)) & (always2[359:356] == 4'ha));
+    wire [7:0] xor_11984 = client[7:0] ^ always2[264:257];
+    wire or_11994 = ((|xor_11984) & (4'hb < always2[359:356])) | ((|(xor_11984 & not_11850)) & (always2[359:356] == 4'hb));
+    wire [11:0] cat_11995 = {
+        or_11862,
+        or_11874,
+        or_11886,
+        or_11898,
+        or_11910,
+        or_11922,
+        or_11934,
+        or_11946,
+        or_11958,
         or_11970,
         or_11982,
-        or_11994,
-        or_12006,
-        or_12018,
-        or_12030,
-        or_12042,
-        or_12054,
-        or_12066,
-        or_12078,
-        or_12090,
-        or_12102
+        or_11994
+    };
+    wire [7:0] not_12002 = ~(8'hff >> always2[458:456]);
+    wire [7:0] xor_12004 = server[95:88] ^ always2[455:448];
+    wire or_12014 = ((|xor_12004) & (4'd0 < always2[462:459])) | ((|(xor_12004 & not_12002)) & (always2[462:459] == 4'd0));
+    wire [7:0] xor_12016 = server[87:80] ^ always2[447:440];
+    wire or_12026 = ((|xor_12016) & (4'd1 < always2[462:459])) | ((|(xor_12016 & not_12002)) & (always2[462:459] == 4'd1));
+    wire [7:0] xor_12028 = server[79:72] ^ always2[439:432];
+    wire or_12038 = ((|xor_12028) & (4'd2 < always2[462:459])) | ((|(xor_12028 & not_12002)) & (always2[462:459] == 4'd2));
+    wire [7:0] xor_12040 = server[71:64] ^ always2[431:424];
+    wire or_12050 = ((|xor_12040) & (4'd3 < always2[462:459])) | ((|(xor_12040 & not_12002)) & (always2[462:459] == 4'd3));
+    wire [7:0] xor_12052 = server[63:56] ^ always2[423:416];
+    wire or_12062 = ((|xor_12052) & (4'd4 < always2[462:459])) | ((|(xor_12052 & not_12002)) & (always2[462:459] == 4'd4));
+    wire [7:0] xor_12064 = server[55:48] ^ always2[415:408];
+    wire or_12074 = ((|xor_12064) & (4'd5 < always2[462:459])) | ((|(xor_12064 & not_12002)) & (always2[462:459] == 4'd5));
+    wire [7:0] xor_12076 = server[47:40] ^ always2[407:400];
+    wire or_12086 = ((|xor_12076) & (4'd6 < always2[462:459])) | ((|(xor_12076 & not_12002)) & (always2[462:459] == 4'd6));
+    wire [7:0] xor_12088 = server[39:32] ^ always2[399:392];
+    wire or_12098 = ((|xor_12088) & (4'd7 < always2[462:459])) | ((|(xor_12088 & not_12002)) & (always2[462:459] == 4'd7));
+    wire [7:0] xor_12100 = server[31:24] ^ always2[391:384];
+    wire or_12110 = ((|xor_12100) & (4'd8 < always2[462:459])) | ((|(xor_12100 & not_12002)) & (always2[462:459] == 4'd8));
+    wire [7:0] xor_12112 = server[23:16] ^ always2[383:376];
+    wire or_12122 = ((|xor_12112) & (4'd9 < always2[462:459])) | ((|(xor_12112 & not_12002)) & (always2[462:459] == 4'd9));
+    wire [7:0] xor_12124 = server[15:8] ^ always2[375:368];
+    wire or_12134 = ((|xor_12124) & (4'ha < always2[462:459])) | ((|(xor_12124 & not_12002)) & (always2[462:459] == 4'ha));
+    wire [7:0] xor_12136 = server[7:0] ^ always2[367:360];
+    wire or_12146 = ((|xor_12136) & (4'hb < always2[462:459])) | ((|(xor_12136 & not_12002)) & (always2[462:459] == 4'hb));
+    wire [11:0] cat_12147 = {
+        or_12014,
+        or_12026,
+        or_12038,
+        or_12050,
+        or_12062,
+        or_12074,
+        or_12086,
+        or_12098,
+        or_12110,
+        or_12122,
+        or_12134,
+        or_12146
     };
     wire [254:0] always2_254_0 = always2[254:0];
-    wire mux_12129 = later ? (~(|always2[104:89]) & (&always2[120:105])) : ((always2[104:89] <= client_port) & (client_port <= always2[120:105]));
-    wire mux_12139 = later ? (~(|always2[136:121]) & (&always2[152:137])) : ((always2[136:121] <= port) & (port <= always2[152:137]));
-    wire and_12160 = ({3'd0, always2[182:169]} <= size) & ((&always2[196:183]) | (size <= {3'd0, always2[196:183]}));
-    wire and_12191 = ~(|((client[127:96] ^ always2[35:4]) & ~(32'hffffffff >> always2[41:36]))) & ~(|((server[127:96] ^ always2[73:42]) & ~(32'hffffffff >> always2[79:74])));
-    wire and_12194 = (always2[80] | (always2[88:81] == protocol)) & ~(|(later ? always2[168:161] : ((always2[160:153] ^ flags) & always2[168:161])));
-    wire and_12195 = ((always2[3:2] == 2'd0) | ((always2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always2[198] : always2[197]);
-    wire and_12197 = (and_12195 & (always2[199] | (always2[209:200] == arrival))) & (epoch ? always2[1] : always2[0]);
-    wire always2_0_holds = ((((and_12198_s3 & and_12191_s3) & and_12140_s3) & and_12194_s3) & and_12160_s3) & or_12119_s3;
-    wire mux_12234 = later ? (~(|always2[359:344]) & (&always2[375:360])) : ((always2[359:344] <= client_port) & (client_port <= always2[375:360]));
-    wire mux_12244 = later ? (~(|always2[391:376]) & (&always2[407:392])) : ((always2[391:376] <= port) & (port <= always2[407:392]));
-    wire and_12263 = ({3'd0, always2[437:424]} <= size) & ((&always2[451:438]) | (size <= {3'd0, always2[451:438]}));
-    wire and_12294 = ~(|((client[127:96] ^ always2[290:259]) & ~(32'hffffffff >> always2[296:291]))) & ~(|((server[127:96] ^ always2[328:297]) & ~(32'hffffffff >> always2[334:329])));
-    wire and_12297 = (always2[335] | (always2[343:336] == protocol)) & ~(|(later ? always2[423:416] : ((always2[415:408] ^ flags) & always2[423:416])));
-    wire and_12298 = ((always2[258:257] == 2'd0) | ((always2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always2[453] : always2[452]);
-    wire and_12300 = (and_12298 & (always2[454] | (always2[464:455] == arrival))) & (epoch ? always2[256] : always2[255]);
-    wire always2_1_holds = ((((and_12301_s3 & and_12294_s3) & and_12245_s3) & and_12297_s3) & and_12263_s3) & not_12224_s3;
+    wire not_12161 = ~(always2[3:2] == 2'd3);
+    wire mux_12173 = later ? (~(|always2[104:89]) & (&always2[120:105])) : ((always2[104:89] <= client_port) & (client_port <= always2[120:105]));
+    wire mux_12183 = later ? (~(|always2[136:121]) & (&always2[152:137])) : ((always2[136:121] <= port) & (port <= always2[152:137]));
+    wire and_12204 = ({3'd0, always2[182:169]} <= size) & ((&always2[196:183]) | (size <= {3'd0, always2[196:183]}));
+    wire and_12235 = ~(|((client[127:96] ^ always2[35:4]) & ~(32'hffffffff >> always2[41:36]))) & ~(|((server[127:96] ^ always2[73:42]) & ~(32'hffffffff >> always2[79:74])));
+    wire and_12238 = (always2[80] | (always2[88:81] == protocol)) & ~(|(later ? always2[168:161] : ((always2[160:153] ^ flags) & always2[168:161])));
+    wire and_12239 = ((always2[3:2] == 2'd0) | ((always2[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always2[198] : always2[197]);
+    wire and_12241 = (and_12239 & (always2[199] | (always2[209:200] == arrival))) & (epoch ? always2[1] : always2[0]);
+    wire and_12253 = ((((and_12242_s3 & and_12235_s3) & and_12184_s3) & and_12238_s3) & and_12204_s3) & or_12162_s3;
+    wire always2_0_holds = and_12253 & or_12163_s3;
+    wire mux_12280 = later ? (~(|always2[359:344]) & (&always2[375:360])) : ((always2[359:344] <= client_port) & (client_port <= always2[375:360]));
+    wire mux_12290 = later ? (~(|always2[391:376]) & (&always2[407:392])) : ((always2[391:376] <= port) & (port <= always2[407:392]));
+    wire and_12309 = ({3'd0, always2[437:424]} <= size) & ((&always2[451:438]) | (size <= {3'd0, always2[451:438]}));
+    wire and_12340 = ~(|((client[127:96] ^ always2[290:259]) & ~(32'hffffffff >> always2[296:291]))) & ~(|((server[127:96] ^ always2[328:297]) & ~(32'hffffffff >> always2[334:329])));
+    wire and_12343 = (always2[335] | (always2[343:336] == protocol)) & ~(|(later ? always2[423:416] : ((always2[415:408] ^ flags) & always2[423:416])));
+    wire and_12344 = ((always2[258:257] == 2'd0) | ((always2[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always2[453] : always2[452]);
+    wire and_12346 = (and_12344 & (always2[454] | (always2[464:455] == arrival))) & (epoch ? always2[256] : always2[255]);
+    wire always2_1_holds = ((((and_12347_s3 & and_12340_s3) & and_12291_s3) & and_12343_s3) & and_12309_s3) & not_12270_s3;
     wire [254:0] always3_509_255 = always3[509:255];
-    wire [7:0] not_12321 = ~(8'hff >> always3[355:353]);
-    wire [7:0] xor_12323 = client[95:88] ^ always3[352:345];
-    wire or_12333 = ((|xor_12323) & (4'd0 < always3[359:356])) | ((|(xor_12323 & not_12321)) & (always3[359:356] == 4'd0));
-    wire [7:0] xor_12335 = client[87:80] ^ always3[344:337];
-    wire or_12345 = ((|xor_12335) & (4'd1 < always3[359:356])) | ((|(xor_12335 & not_12321)) & (always3[359:356] == 4'd1));
-    wire [7:0] xor_12347 = client[79:72] ^ always3[336:329];
-    wire or_12357 = ((|xor_12347) & (4'd2 < always3[359:356])) | ((|(xor_12347 & not_12321)) & (always3[359:356] == 4'd2));
-    wire [7:0] xor_12359 = client[71:64] ^ always3[328:321];
-    wire or_12369 = ((|xor_12359) & (4'd3 < always3[359:356])) | ((|(xor_12359 & not_12321)) & (always3[359:356] == 4'd3));
-    wire [7:0] xor_12371 = client[63:56] ^ always3[320:313];
-    wire or_12381 = ((|xor_12371) & (4'd4 < always3[359:356])) | ((|(xor_12371 & not_12321)) & (always3[359:356] == 4'd4));
-    wire [7:0] xor_12383 = client[55:48] ^ always3[312:305];
-    wire or_12393 = ((|xor_12383) & (4'd5 < always3[359:356])) | ((|(xor_12383 & not_12321)) & (always3[359:356] == 4'd5));
-    wire [7:0] xor_12395 = client[47:40] ^ always3[304:297];
-    wire or_12405 = ((|xor_12395) & (4'd6 < always3[359:356])) | ((|(xor_12395 & not_12321)) & (always3[359:356] == 4'd6));
-    wire [7:0] xor_12407 = client[39:32] ^ always3[296:289];
-    wire or_12417 = ((|xor_12407) & (4'd7 < always3[359:356])) | ((|(xor_12407 & not_12321)) & (always3[359:356] == 4'd7));
-    wire [7:0] xor_12419 = client[31:24] ^ always3[288:281];
-    wire or_12429 = ((|xor_12419) & (4'd8 < always3[359:356])) | ((|(xor_12419 & not_12321)) & (always3[359:356] == 4'd8));
-    wire [7:0] xor_12431 = client[23:16] ^ always3[280:273];
-    wire or_12441 = ((|xor_12431) & (4'd9 < always3[359:356])) | ((|(xor_12431 & not_12321)) & (always3[359:356] == 4'd9));
-    wire [7:0] xor_12443 = client[15:8] ^ always3[272:265];
-    wire or_12453 = ((|xor_12443) & (4'ha < always3[359:356])) | ((|(xor_12443 & not_12321)) & (always3[359:356] == 4'ha));
-    wire [7:0] xor_12455 = client[7:0] ^ always3[264:257];
-    wire or_12465 = ((|xor_12455) & (4'hb < always3[359:356])) | ((|(xor_12455 & not_12321)) & (always3[359:356] == 4'hb));
-    wire [11:0] cat_12466 = {
-        or_12333,
-        or_12345,
-        or_12357,
-        or_12369,
-        or_12381,
-        or_12393,
-        or_12405,
-        or_12417,
-        or_12429,
-        or_12441,
-        or_12453,
-        or_12465
+    wire [7:0] not_12367 = ~(8'hff >> always3[355:353]);
+    wire [7:0] xor_12369 = client[95:88] ^ always3[352:345];
+    wire or_12379 = ((|xor_12369) & (4'd0 < always3[359:356])) | ((|(xor_12369 & not_12367)) & (always3[359:356] == 4'd0));
+    wire [7:0] xor_12381 = client[87:80] ^ always3[344:337];
+    wire or_12391 = ((|xor_12381) & (4'd1 < always3[359:356])) | ((|(xor_12381 & not_12367)) & (always3[359:356] == 4'd1));
+    wire [7:0] xor_12393 = client[79:72] ^ always3[336:329];
+    wire or_12403 = ((|xor_12393) & (4'd2 < always3[359:356])) | ((|(xor_12393 & not_12367)) & (always3[359:356] == 4'd2));
+    wire [7:0] xor_12405 = client[71:64] ^ always3[328:321];
+    wire or_12415 = ((|xor_12405) & (4'd3 < always3[359:356])) | ((|(xor_12405 & not_12367)) & (always3[359:356] == 4'd3));
+    wire [7:0] xor_12417 = client[63:56] ^ always3[320:313];
+    wire or_12427 = ((|xor_12417) & (4'd4 < always3[359:356])) | ((|(xor_12417 & not_12367)) & (always3[359:356] == 4'd4));
+    wire [7:0] xor_12429 = client[55:48] ^ always3[312:305];
+    wire or_12439 = ((|xor_12429) & (4'd5 < always3[359:356])) | ((|(xor_12429 & not_12367)) & (always3[359:356] == 4'd5));
+    wire [7:0] xor_12441 = client[47:40] ^ always3[304:297];
+    wire or_12451 = ((|xor_12441) & (4'd6 < always3[359:356])) | ((|(xor_12441 & not_12367)) & (always3[359:356] == 4'd6));
+    wire [7:0] xor_12453 = client[39:32] ^ always3[296:289];
+    wire or_12463 = ((|xor_12453) & (4'd7 < always3[359:356])) | ((|(xor_12453 & not_12367)) & (always3[359:356] == 4'd7));
+    wire [7:0] xor_12465 = client[31:24] ^ always3[288:281];
+    wire or_12475 = ((|xor_12465) & (4'd8 < always3[359:356])) | ((|(xor_12465 & not_12367)) & (always3[359:356] == 4'd8));
+    wire [7:0] xor_12477 = client[23:16] ^ always3[280:273];
+    wire or_12487 = ((|xor_12477) & (4'd9 < always3[359:356])) | ((|(xor_12477 & not_12367)) & (always3[359:356] == 4'd9));
+    wire [7:0] xor_12489 = client[15:8] ^ always3[272:265];
+    wire or_12499 = ((|xor_12489) & (4'ha < always3[359:356])) | ((|(xor_12489 & not_12367)) & (always3[359:356] == 4'ha));
+    wire [7:0] xor_12501 = client[7:0] ^ always3[264:257];
+    wire or_12511 = ((|xor_12501) & (4'hb < always3[359:356])) | ((|(xor_12501 & not_12367)) & (always3[359:356] == 4'hb));
+    wire [11:0] cat_12512 = {
+        or_12379,
+        or_12391,
+        or_12403,
+        or_12415,
+        or_12427,
+        or_12439,
+        or_12451,
+        or_12463,
+        or_12475,
+        or_12487,
+        or_12499,
+        or_12511
     };
-    wire [7:0] not_12473 = ~(8'hff >> always3[458:456]);
-    wire [7:0] xor_12475 = server[95:88] ^ always3[455:448];
-    wire or_12485 = ((|xor_12475) & (4'd0 < always3[462:459])) | ((|(xor_12475 & not_12473)) & (always3[462:459] == 4'd0));
-    wire [7:0] xor_12487 = server[87:80] ^ always3[447:440];
-    wire or_12497 = ((|xor_12487) & (4'd1 < always3[462:459])) | ((|(xor_12487 & not_12473)) & (always3[462:459] == 4'd1));
-    wire [7:0] xor_12499 = server[79:72] ^ always3[439:432];
-    wire or_12509 = ((|xor_12499) & (4'd2 < always3[462:459])) | ((|(xor_12499 & not_12473)) & (always3[462:459] == 4'd2));
-    wire [7:0] xor_12511 = server[71:64] ^ always3[431:424];
-    wire or_12521 = ((|xor_12511) & (4'd3 < always3[462:459])) | ((|(xor_12511 & not_12473)) & (always3[462:459] == 4'd3));
-    wire [7:0] xor_12523 = server[63:56] ^ always3[423:416];
-    wire or_12533 = ((|xor_12523) & (4'd4 < always3[462:459])) | ((|(xor_12523 & not_12473)) & (always3[462:459] == 4'd4));
-    wire [7:0] xor_12535 = server[55:48] ^ always3[415:408];
-    wire or_12545 = ((|xor_12535) & (4'd5 < always3[462:459])) | ((|(xor_12535 & not_12473)) & (always3[462:459] == 4'd5));
-    wire [7:0] xor_12547 = server[47:40] ^ always3[407:400];
-    wire or_12557 = ((|xor_12547) & (4'd6 < always3[462:459])) | ((|(xor_12547 & not_12473)) & (always3[462:459] == 4'd6));
-    wire [7:0] xor_12559 = server[39:32] ^ always3[399:392];
-    wire or_12569 = ((|xor_12559) & (4'd7 < always3[462:459])) | ((|(xor_12559 & not_12473)) & (always3[462:459] == 4'd7));
-    wire [7:0] xor_12571 = server[31:24] ^ always3[391:384];
-    wire or_12581 = ((|xor_12571) & (4'd8 < always3[462:459])) | ((|(xor_12571 & not_12473)) & (always3[462:459] == 4'd8));
-    wire [7:0] xor_12583 = server[23:16] ^ always3[383:376];
-    wire or_12593 = ((|xor_12583) & (4'd9 < always3[462:459])) | ((|(xor_12583 & not_12473)) & (always3[462:459] == 4'd9));
-    wire [7:0] xor_12595 = server[15:8] ^ always3[375:368];
-    wire or_12605 = ((|xor_12595) & (4'ha < always3[462:459])) | ((|(xor_12595 & not_12473)) & (always3[462:459] == 4'ha));
-    wire [7:0] xor_12607 = server[7:0] ^ always3[367:360];
-    wire or_12617 = ((|xor_12607) & (4'hb < always3[462:459])) | ((|(xor_12607 & not_12473)) & (always3[462:459] == 4'hb));
-    wire [11:0] cat_12618 = {
-        or_12485,
-        or_12497,
-        or_12509,
-        or_12521,
-        or_12533,
-        or_12545,
-        or_12557,
-        or_12569,
-        or_12581,
-        or_12593,
-        or_12605,
-        or_12617
+    wire [7:0] not_12519 = ~(8'hff >> always3[458:456]);
+    wire [7:0] xor_12521 = server[95:88] ^ always3[455:448];
+    wire or_12531 = ((|xor_12521) & (4'd0 < always3[462:459])) | ((|(xor_12521 & not_12519)) & (always3[462:459] == 4'd0));
+    wire [7:0] xor_12533 = server[87:80] ^ always3[447:440];
+    wire or_12543 = ((|xor_12533) & (4'd1 < always3[462:459])) | ((|(xor_12533 & not_12519)) & (always3[462:459] == 4'd1));
+    wire [7:0] xor_12545 = server[79:72] ^ always3[439:432];
+    wire or_12555 = ((|xor_12545) & (4'd2 < always3[462:459])) | ((|(xor_12545 & not_12519)) & (always3[462:459] == 4'd2));
+    wire [7:0] xor_12557 = server[71:64] ^ always3[431:424];
+    wire or_12567 = ((|xor_12557) & (4'd3 < always3[462:459])) | ((|(xor_12557 & not_12519)) & (always3[462:459] == 4'd3));
+    wire [7:0] xor_12569 = server[63:56] ^ always3[423:416];
+    wire or_12579 = ((|xor_12569) & (4'd4 < always3[462:459])) | ((|(xor_12569 & not_12519)) & (always3[462:459] == 4'd4));
+    wire [7:0] xor_12581 = server[55:48] ^ always3[415:408];
+    wire or_12591 = ((|xor_12581) & (4'd5 < always3[462:459])) | ((|(xor_12581 & not_12519)) & (always3[462:459] == 4'd5));
+    wire [7:0] xor_12593 = server[47:40] ^ always3[407:400];
+    wire or_12603 = ((|xor_12593) & (4'd6 < always3[462:459])) | ((|(xor_12593 & not_12519)) & (always3[462:459] == 4'd6));
+    wire [7:0] xor_12605 = server[39:32] ^ always3[399:392];
+    wire or_12615 = ((|xor_12605) & (4'd7 < always3[462:459])) | ((|(xor_12605 & not_12519)) & (always3[462:459] == 4'd7));
+    wire [7:0] xor_12617 = server[31:24] ^ always3[391:384];
+    wire or_12627 = ((|xor_12617) & (4'd8 < always3[462:459])) | ((|(xor_12617 & not_12519)) & (always3[462:459] == 4'd8));
+    wire [7:0] xor_12629 = server[23:16] ^ always3[383:376];
+    wire or_12639 = ((|xor_12629) & (4'd9 < always3[462:459])) | ((|(xor_12629 & not_12519)) & (always3[462:459] == 4'd9));
+    wire [7:0] xor_12641 = server[15:8] ^ always3[375:368];
+    wire or_12651 = ((|xor_12641) & (4'ha < always3[462:459])) | ((|(xor_12641 & not_12519)) & (always3[462:459] == 4'ha));
+    wire [7:0] xor_12653 = server[7:0] ^ always3[367:360];
+    wire or_12663 = ((|xor_12653) & (4'hb < always3[462:459])) | ((|(xor_12653 & not_12519)) & (always3[462:459] == 4'hb));
+    wire [11:0] cat_12664 = {
+        or_12531,
+        or_12543,
+        or_12555,
+        or_12567,
+        or_12579,
+        or_12591,
+        or_12603,
+        or_12615,
+        or_12627,
+        or_12639,
+        or_12651,
+        or_12663
     };
     wire [254:0] always3_254_0 = always3[254:0];
-    wire mux_12644 = later ? (~(|always3[104:89]) & (&always3[120:105])) : ((always3[104:89] <= client_port) & (client_port <= always3[120:105]));
-    wire mux_12654 = later ? (~(|always3[136:121]) & (&always3[152:137])) : ((always3[136:121] <= port) & (port <= always3[152:137]));
-    wire and_12675 = ({3'd0, always3[182:169]} <= size) & ((&always3[196:183]) | (size <= {3'd0, always3[196:183]}));
-    wire and_12706 = ~(|((client[127:96] ^ always3[35:4]) & ~(32'hffffffff >> always3[41:36]))) & ~(|((server[127:96] ^ always3[73:42]) & ~(32'hffffffff >> always3[79:74])));
-    wire and_12709 = (always3[80] | (always3[88:81] == protocol)) & ~(|(later ? always3[168:161] : ((always3[160:153] ^ flags) & always3[168:161])));
-    wire and_12710 = ((always3[3:2] == 2'd0) | ((always3[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always3[198] : always3[197]);
-    wire and_12712 = (and_12710 & (always3[199] | (always3[209:200] == arrival))) & (epoch ? always3[1] : always3[0]);
-    wire always3_0_holds = ((((and_12713_s3 & and_12706_s3) & and_12655_s3) & and_12709_s3) & and_12675_s3) & or_12634_s3;
-    wire mux_12749 = later ? (~(|always3[359:344]) & (&always3[375:360])) : ((always3[359:344] <= client_port) & (client_port <= always3[375:360]));
-    wire mux_12759 = later ? (~(|always3[391:376]) & (&always3[407:392])) : ((always3[391:376] <= port) & (port <= always3[407:392]));
-    wire and_12778 = ({3'd0, always3[437:424]} <= size) & ((&always3[451:438]) | (size <= {3'd0, always3[451:438]}));
-    wire and_12809 = ~(|((client[127:96] ^ always3[290:259]) & ~(32'hffffffff >> always3[296:291]))) & ~(|((server[127:96] ^ always3[328:297]) & ~(32'hffffffff >> always3[334:329])));
-    wire and_12812 = (always3[335] | (always3[343:336] == protocol)) & ~(|(later ? always3[423:416] : ((always3[415:408] ^ flags) & always3[423:416])));
-    wire and_12813 = ((always3[258:257] == 2'd0) | ((always3[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always3[453] : always3[452]);
-    wire and_12815 = (and_12813 & (always3[454] | (always3[464:455] == arrival))) & (epoch ? always3[256] : always3[255]);
-    wire always3_1_holds = ((((and_12816_s3 & and_12809_s3) & and_12760_s3) & and_12812_s3) & and_12778_s3) & not_12739_s3;
+    wire not_12678 = ~(always3[3:2] == 2'd3);
+    wire mux_12690 = later ? (~(|always3[104:89]) & (&always3[120:105])) : ((always3[104:89] <= client_port) & (client_port <= always3[120:105]));
+    wire mux_12700 = later ? (~(|always3[136:121]) & (&always3[152:137])) : ((always3[136:121] <= port) & (port <= always3[152:137]));
+    wire and_12721 = ({3'd0, always3[182:169]} <= size) & ((&always3[196:183]) | (size <= {3'd0, always3[196:183]}));
+    wire and_12752 = ~(|((client[127:96] ^ always3[35:4]) & ~(32'hffffffff >> always3[41:36]))) & ~(|((server[127:96] ^ always3[73:42]) & ~(32'hffffffff >> always3[79:74])));
+    wire and_12755 = (always3[80] | (always3[88:81] == protocol)) & ~(|(later ? always3[168:161] : ((always3[160:153] ^ flags) & always3[168:161])));
+    wire and_12756 = ((always3[3:2] == 2'd0) | ((always3[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always3[198] : always3[197]);
+    wire and_12758 = (and_12756 & (always3[199] | (always3[209:200] == arrival))) & (epoch ? always3[1] : always3[0]);
+    wire and_12770 = ((((and_12759_s3 & and_12752_s3) & and_12701_s3) & and_12755_s3) & and_12721_s3) & or_12679_s3;
+    wire always3_0_holds = and_12770 & or_12680_s3;
+    wire mux_12797 = later ? (~(|always3[359:344]) & (&always3[375:360])) : ((always3[359:344] <= client_port) & (client_port <= always3[375:360]));
+    wire mux_12807 = later ? (~(|always3[391:376]) & (&always3[407:392])) : ((always3[391:376] <= port) & (port <= always3[407:392]));
+    wire and_12826 = ({3'd0, always3[437:424]} <= size) & ((&always3[451:438]) | (size <= {3'd0, always3[451:438]}));
+    wire and_12857 = ~(|((client[127:96] ^ always3[290:259]) & ~(32'hffffffff >> always3[296:291]))) & ~(|((server[127:96] ^ always3[328:297]) & ~(32'hffffffff >> always3[334:329])));
+    wire and_12860 = (always3[335] | (always3[343:336] == protocol)) & ~(|(later ? always3[423:416] : ((always3[415:408] ^ flags) & always3[423:416])));
+    wire and_12861 = ((always3[258:257] == 2'd0) | ((always3[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always3[453] : always3[452]);
+    wire and_12863 = (and_12861 & (always3[454] | (always3[464:455] == arrival))) & (epoch ? always3[256] : always3[255]);
+    wire always3_1_holds = ((((and_12864_s3 & and_12857_s3) & and_12808_s3) & and_12860_s3) & and_12826_s3) & not_12787_s3;
     wire [254:0] always4_509_255 = always4[509:255];
-    wire [7:0] not_12836 = ~(8'hff >> always4[355:353]);
-    wire [7:0] xor_12838 = client[95:88] ^ always4[352:345];
-    wire or_12848 = ((|xor_12838) & (4'd0 < always4[359:356])) | ((|(xor_12838 & not_12836)) & (always4[359:356] == 4'd0));
-    wire [7:0] xor_12850 = client[87:80] ^ always4[344:337];
-    wire or_12860 = ((|xor_12850) & (4'd1 < always4[359:356])) | ((|(xor_12850 & not_12836)) & (always4[359:356] == 4'd1));
-    wire [7:0] xor_12862 = client[79:72] ^ always4[336:329];
-    wire or_12872 = ((|xor_12862) & (4'd2 < always4[359:356])) | ((|(xor_12862 & not_12836)) & (always4[359:356] == 4'd2));
-    wire [7:0] xor_12874 = client[71:64] ^ always4[328:321];
-    wire or_12884 = ((|xor_12874) & (4'd3 < always4[359:356])) | ((|(xor_12874 & not_12836)) & (always4[359:356] == 4'd3));
-    wire [7:0] xor_12886 = client[63:56] ^ always4[320:313];
-    wire or_12896 = ((|xor_12886) & (4'd4 < always4[359:356])) | ((|(xor_12886 & not_12836)) & (always4[359:356] == 4'd4));
-    wire [7:0] xor_12898 = client[55:48] ^ always4[312:305];
-    wire or_12908 = ((|xor_12898) & (4'd5 < always4[359:356])) | ((|(xor_12898 & not_12836)) & (always4[359:356] == 4'd5));
-    wire [7:0] xor_12910 = client[47:40] ^ always4[304:297];
-    wire or_12920 = ((|xor_12910) & (4'd6 < always4[359:356])) | ((|(xor_12910 & not_12836)) & (always4[359:356] == 4'd6));
-    wire [7:0] xor_12922 = client[39:32] ^ always4[296:289];
-    wire or_12932 = ((|xor_12922) & (4'd7 < always4[359:356])) | ((|(xor_12922 & not_12836)) & (always4[359:356] == 4'd7));
-    wire [7:0] xor_12934 = client[31:24] ^ always4[288:281];
-    wire or_12944 = ((|xor_12934) & (4'd8 < always4[359:356])) | ((|(xor_12934 & not_12836)) & (always4[359:356] == 4'd8));
-    wire [7:0] xor_12946 = client[23:16] ^ always4[280:273];
-    wire or_12956 = ((|xor_12946) & (4'd9 < always4[359:356])) | ((|(xor_12946 & not_12836)) & (always4[359:356] == 4'd9));
-    wire [7:0] xor_12958 = client[15:8] ^ always4[272:265];
-    wire or_12968 = ((|xor_12958) & (4'ha < always4[359:356])) | ((|(xor_12958 & not_12836)) & (always4[359:356] == 4'ha));
-    wire [7:0] xor_12970 = client[7:0] ^ always4[264:257];
-    wire or_12980 = ((|xor_12970) & (4'hb < always4[359:356])) | ((|(xor_12970 & not_12836)) & (always4[359:356] == 4'hb));
-    wire [11:0] cat_12981 = {
-        or_12848,
-        or_12860,
-        or_12872,
-        or_12884,
+    wire [7:0] not_12884 = ~(8'hff >> always4[355:353]);
+    wire [7:0] xor_12886 = client[95:88] ^ always4[352:345];
+    wire or_12896 = ((|xor_12886) & (4'd0 < always4[359:356])) | ((|(xor_12886 & not_12884)) & (always4[359:356] == 4'd0));
+    wire [7:0] xor_12898 = client[87:80] ^ always4[344:337];
+    wire or_12908 = ((|xor_12898) & (4'd1 < always4[359:356])) | ((|(xor_12898 & not_12884)) & (always4[359:356] == 4'd1));
+    wire [7:0] xor_12910 = client[79:72] ^ always4[336:329];
+    wire or_12920 = ((|xor_12910) & (4'd2 < always4[359:356])) | ((|(xor_12910 & not_12884)) & (always4[359:356] == 4'd2));
+    wire [7:0] xor_12922 = client[71:64] ^ always4[328:321];
+    wire or_12932 = ((|xor_12922) & (4'd3 < always4[359:356])) | ((|(xor_12922 & not_12884)) & (always4[359:356] == 4'd3));
+    wire [7:0] xor_12934 = client[63:56] ^ always4[320:313];
+    wire or_12944 = ((|xor_12934) & (4'd4 < always4[359:356])) | ((|(xor_12934 & not_12884)) & (always4[359:356] == 4'd4));
+    wire [7:0] xor_12946 = client[55:48] ^ always4[312:305];
+    wire or_12956 = ((|xor_12946) & (4'd5 < always4[359:356])) | ((|(xor_12946 & not_12884)) & (always4[359:356] == 4'd5));
+    wire [7:0] xor_12958 = client[47:40] ^ always4[304:297];
+    wire or_12968 = ((|xor_12958) & (4'd6 < always4[359:356])) | ((|(xor_12958 & not_12884)) & (always4[359:356] == 4'd6));
+    wire [7:0] xor_12970 = client[39:32] ^ always4[296:289];
+    wire or_12980 = ((|xor_12970) & (4'd7 < always4[359:356])) | ((|(xor_12970 & not_12884)) & (always4[359:356] == 4'd7));
+    wire [7:0] xor_12982 = client[31:24] ^ always4[288:281];
+    wire or_12992 = ((|xor_12982) & (4'd8 < always4[359:356])) | ((|(xor_12982 & not_12884)) & (always4[359:356] == 4'd8));
+    wire [7:0] xor_12994 = client[23:16] ^ always4[280:273];
+    wire or_13004 = ((|xor_12994) & (4'd9 < always4[359:356])) | ((|(xor_12994 & not_12884)) & (always4[359:356] == 4'd9));
+    wire [7:0] xor_13006 = client[15:8] ^ always4[272:265];
+    wire or_13016 = ((|xor_13006) & (4'ha < always4[359:356])) | ((|(xor_13006 & not_12884)) & (always4[359:356] == 4'ha));
+    wire [7:0] xor_13018 = client[7:0] ^ always4[264:257];
+    wire or_13028 = ((|xor_13018) & (4'hb < always4[359:356])) | ((|(xor_13018 & not_12884)) & (always4[359:356] == 4'hb));
+    wire [11:0] cat_13029 = {
         or_12896,
         or_12908,
         or_12920,
@@ -3338,38 +3392,38 @@ module table_rule (
         or_12944,
         or_12956,
         or_12968,
-        or_12980
+        or_12980,
+        or_12992,
+        or_13004,
+        or_13016,
+        or_13028
     };
-    wire [7:0] not_12988 = ~(8'hff >> always4[458:456]);
-    wire [7:0] xor_12990 = server[95:88] ^ always4[455:448];
-    wire or_13000 = ((|xor_12990) & (4'd0 < always4[462:459])) | ((|(xor_12990 & not_12988)) & (always4[462:459] == 4'd0));
-    wire [7:0] xor_13002 = server[87:80] ^ always4[447:440];
-    wire or_13012 = ((|xor_13002) & (4'd1 < always4[462:459])) | ((|(xor_13002 & not_12988)) & (always4[462:459] == 4'd1));
-    wire [7:0] xor_13014 = server[79:72] ^ always4[439:432];
-    wire or_13024 = ((|xor_13014) & (4'd2 < always4[462:459])) | ((|(xor_13014 & not_12988)) & (always4[462:459] == 4'd2));
-    wire [7:0] xor_13026 = server[71:64] ^ always4[431:424];
-    wire or_13036 = ((|xor_13026) & (4'd3 < always4[462:459])) | ((|(xor_13026 & not_12988)) & (always4[462:459] == 4'd3));
-    wire [7:0] xor_13038 = server[63:56] ^ always4[423:416];
-    wire or_13048 = ((|xor_13038) & (4'd4 < always4[462:459])) | ((|(xor_13038 & not_12988)) & (always4[462:459] == 4'd4));
-    wire [7:0] xor_13050 = server[55:48] ^ always4[415:408];
-    wire or_13060 = ((|xor_13050) & (4'd5 < always4[462:459])) | ((|(xor_13050 & not_12988)) & (always4[462:459] == 4'd5));
-    wire [7:0] xor_13062 = server[47:40] ^ always4[407:400];
-    wire or_13072 = ((|xor_13062) & (4'd6 < always4[462:459])) | ((|(xor_13062 & not_12988)) & (always4[462:459] == 4'd6));
-    wire [7:0] xor_13074 = server[39:32] ^ always4[399:392];
-    wire or_13084 = ((|xor_13074) & (4'd7 < always4[462:459])) | ((|(xor_13074 & not_12988)) & (always4[462:459] == 4'd7));
-    wire [7:0] xor_13086 = server[31:24] ^ always4[391:384];
-    wire or_13096 = ((|xor_13086) & (4'd8 < always4[462:459])) | ((|(xor_13086 & not_12988)) & (always4[462:459] == 4'd8));
-    wire [7:0] xor_13098 = server[23:16] ^ always4[383:376];
-    wire or_13108 = ((|xor_13098) & (4'd9 < always4[462:459])) | ((|(xor_13098 & not_12988)) & (always4[462:459] == 4'd9));
-    wire [7:0] xor_13110 = server[15:8] ^ always4[375:368];
-    wire or_13120 = ((|xor_13110) & (4'ha < always4[462:459])) | ((|(xor_13110 & not_12988)) & (always4[462:459] == 4'ha));
-    wire [7:0] xor_13122 = server[7:0] ^ always4[367:360];
-    wire or_13132 = ((|xor_13122) & (4'hb < always4[462:459])) | ((|(xor_13122 & not_12988)) & (always4[462:459] == 4'hb));
-    wire [11:0] cat_13133 = {
-        or_13000,
-        or_13012,
-        or_13024,
-        or_13036,
+    wire [7:0] not_13036 = ~(8'hff >> always4[458:456]);
+    wire [7:0] xor_13038 = server[95:88] ^ always4[455:448];
+    wire or_13048 = ((|xor_13038) & (4'd0 < always4[462:459])) | ((|(xor_13038 & not_13036)) & (always4[462:459] == 4'd0));
+    wire [7:0] xor_13050 = server[87:80] ^ always4[447:440];
+    wire or_13060 = ((|xor_13050) & (4'd1 < always4[462:459])) | ((|(xor_13050 & not_13036)) & (always4[462:459] == 4'd1));
+    wire [7:0] xor_13062 = server[79:72] ^ always4[439:432];
+    wire or_13072 = ((|xor_13062) & (4'd2 < always4[462:459])) | ((|(xor_13062 & not_13036)) & (always4[462:459] == 4'd2));
+    wire [7:0] xor_13074 = server[71:64] ^ always4[431:424];
+    wire or_13084 = ((|xor_13074) & (4'd3 < always4[462:459])) | ((|(xor_13074 & not_13036)) & (always4[462:459] == 4'd3));
+    wire [7:0] xor_13086 = server[63:56] ^ always4[423:416];
+    wire or_13096 = ((|xor_13086) & (4'd4 < always4[462:459])) | ((|(xor_13086 & not_13036)) & (always4[462:459] == 4'd4));
+    wire [7:0] xor_13098 = server[55:48] ^ always4[415:408];
+    wire or_13108 = ((|xor_13098) & (4'd5 < always4[462:459])) | ((|(xor_13098 & not_13036)) & (always4[462:459] == 4'd5));
+    wire [7:0] xor_13110 = server[47:40] ^ always4[407:400];
+    wire or_13120 = ((|xor_13110) & (4'd6 < always4[462:459])) | ((|(xor_13110 & not_13036)) & (always4[462:459] == 4'd6));
+    wire [7:0] xor_13122 = server[39:32] ^ always4[399:392];
+    wire or_13132 = ((|xor_13122) & (4'd7 < always4[462:459])) | ((|(xor_13122 & not_13036)) & (always4[462:459] == 4'd7));
+    wire [7:0] xor_13134 = server[31:24] ^ always4[391:384];
+    wire or_13144 = ((|xor_13134) & (4'd8 < always4[462:459])) | ((|(xor_13134 & not_13036)) & (always4[462:459] == 4'd8));
+    wire [7:0] xor_13146 = server[23:16] ^ always4[383:376];
+    wire or_13156 = ((|xor_13146) & (4'd9 < always4[462:459])) | ((|(xor_13146 & not_13036)) & (always4[462:459] == 4'd9));
+    wire [7:0] xor_13158 = server[15:8] ^ always4[375:368];
+    wire or_13168 = ((|xor_13158) & (4'ha < always4[462:459])) | ((|(xor_13158 & not_13036)) & (always4[462:459] == 4'ha));
+    wire [7:0] xor_13170 = server[7:0] ^ always4[367:360];
+    wire or_13180 = ((|xor_13170) & (4'hb < always4[462:459])) | ((|(xor_13170 & not_13036)) & (always4[462:459] == 4'hb));
+    wire [11:0] cat_13181 = {
         or_13048,
         or_13060,
         or_13072,
@@ -3377,395 +3431,407 @@ module table_rule (
         or_13096,
         or_13108,
         or_13120,
-        or_13132
+        or_13132,
+        or_13144,
+        or_13156,
+        or_13168,
+        or_13180
     };
     wire [254:0] always4_254_0 = always4[254:0];
-    wire mux_13159 = later ? (~(|always4[104:89]) & (&always4[120:105])) : ((always4[104:89] <= client_port) & (client_port <= always4[120:105]));
-    wire mux_13169 = later ? (~(|always4[136:121]) & (&always4[152:137])) : ((always4[136:121] <= port) & (port <= always4[152:137]));
-    wire and_13190 = ({3'd0, always4[182:169]} <= size) & ((&always4[196:183]) | (size <= {3'd0, always4[196:183]}));
-    wire and_13221 = ~(|((client[127:96] ^ always4[35:4]) & ~(32'hffffffff >> always4[41:36]))) & ~(|((server[127:96] ^ always4[73:42]) & ~(32'hffffffff >> always4[79:74])));
-    wire and_13224 = (always4[80] | (always4[88:81] == protocol)) & ~(|(later ? always4[168:161] : ((always4[160:153] ^ flags) & always4[168:161])));
-    wire and_13225 = ((always4[3:2] == 2'd0) | ((always4[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always4[198] : always4[197]);
-    wire and_13227 = (and_13225 & (always4[199] | (always4[209:200] == arrival))) & (epoch ? always4[1] : always4[0]);
-    wire always4_0_holds = ((((and_13228_s3 & and_13221_s3) & and_13170_s3) & and_13224_s3) & and_13190_s3) & or_13149_s3;
-    wire mux_13264 = later ? (~(|always4[359:344]) & (&always4[375:360])) : ((always4[359:344] <= client_port) & (client_port <= always4[375:360]));
-    wire mux_13274 = later ? (~(|always4[391:376]) & (&always4[407:392])) : ((always4[391:376] <= port) & (port <= always4[407:392]));
-    wire and_13293 = ({3'd0, always4[437:424]} <= size) & ((&always4[451:438]) | (size <= {3'd0, always4[451:438]}));
-    wire and_13324 = ~(|((client[127:96] ^ always4[290:259]) & ~(32'hffffffff >> always4[296:291]))) & ~(|((server[127:96] ^ always4[328:297]) & ~(32'hffffffff >> always4[334:329])));
-    wire and_13327 = (always4[335] | (always4[343:336] == protocol)) & ~(|(later ? always4[423:416] : ((always4[415:408] ^ flags) & always4[423:416])));
-    wire and_13328 = ((always4[258:257] == 2'd0) | ((always4[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always4[453] : always4[452]);
-    wire and_13330 = (and_13328 & (always4[454] | (always4[464:455] == arrival))) & (epoch ? always4[256] : always4[255]);
-    wire always4_1_holds = ((((and_13331_s3 & and_13324_s3) & and_13275_s3) & and_13327_s3) & and_13293_s3) & not_13254_s3;
+    wire not_13195 = ~(always4[3:2] == 2'd3);
+    wire mux_13207 = later ? (~(|always4[104:89]) & (&always4[120:105])) : ((always4[104:89] <= client_port) & (client_port <= always4[120:105]));
+    wire mux_13217 = later ? (~(|always4[136:121]) & (&always4[152:137])) : ((always4[136:121] <= port) & (port <= always4[152:137]));
+    wire and_13238 = ({3'd0, always4[182:169]} <= size) & ((&always4[196:183]) | (size <= {3'd0, always4[196:183]}));
+    wire and_13269 = ~(|((client[127:96] ^ always4[35:4]) & ~(32'hffffffff >> always4[41:36]))) & ~(|((server[127:96] ^ always4[73:42]) & ~(32'hffffffff >> always4[79:74])));
+    wire and_13272 = (always4[80] | (always4[88:81] == protocol)) & ~(|(later ? always4[168:161] : ((always4[160:153] ^ flags) & always4[168:161])));
+    wire and_13273 = ((always4[3:2] == 2'd0) | ((always4[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always4[198] : always4[197]);
+    wire and_13275 = (and_13273 & (always4[199] | (always4[209:200] == arrival))) & (epoch ? always4[1] : always4[0]);
+    wire and_13287 = ((((and_13276_s3 & and_13269_s3) & and_13218_s3) & and_13272_s3) & and_13238_s3) & or_13196_s3;
+    wire always4_0_holds = and_13287 & or_13197_s3;
+    wire mux_13314 = later ? (~(|always4[359:344]) & (&always4[375:360])) : ((always4[359:344] <= client_port) & (client_port <= always4[375:360]));
+    wire mux_13324 = later ? (~(|always4[391:376]) & (&always4[407:392])) : ((always4[391:376] <= port) & (port <= always4[407:392]));
+    wire and_13343 = ({3'd0, always4[437:424]} <= size) & ((&always4[451:438]) | (size <= {3'd0, always4[451:438]}));
+    wire and_13374 = ~(|((client[127:96] ^ always4[290:259]) & ~(32'hffffffff >> always4[296:291]))) & ~(|((server[127:96] ^ always4[328:297]) & ~(32'hffffffff >> always4[334:329])));
+    wire and_13377 = (always4[335] | (always4[343:336] == protocol)) & ~(|(later ? always4[423:416] : ((always4[415:408] ^ flags) & always4[423:416])));
+    wire and_13378 = ((always4[258:257] == 2'd0) | ((always4[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always4[453] : always4[452]);
+    wire and_13380 = (and_13378 & (always4[454] | (always4[464:455] == arrival))) & (epoch ? always4[256] : always4[255]);
+    wire always4_1_holds = ((((and_13381_s3 & and_13374_s3) & and_13325_s3) & and_13377_s3) & and_13343_s3) & not_13304_s3;
     wire [254:0] always5_509_255 = always5[509:255];
-    wire [7:0] not_13351 = ~(8'hff >> always5[355:353]);
-    wire [7:0] xor_13353 = client[95:88] ^ always5[352:345];
-    wire or_13363 = ((|xor_13353) & (4'd0 < always5[359:356])) | ((|(xor_13353 & not_13351)) & (always5[359:356] == 4'd0));
-    wire [7:0] xor_13365 = client[87:80] ^ always5[344:337];
-    wire or_13375 = ((|xor_13365) & (4'd1 < always5[359:356])) | ((|(xor_13365 & not_13351)) & (always5[359:356] == 4'd1));
-    wire [7:0] xor_13377 = client[79:72] ^ always5[336:329];
-    wire or_13387 = ((|xor_13377) & (4'd2 < always5[359:356])) | ((|(xor_13377 & not_13351)) & (always5[359:356] == 4'd2));
-    wire [7:0] xor_13389 = client[71:64] ^ always5[328:321];
-    wire or_13399 = ((|xor_13389) & (4'd3 < always5[359:356])) | ((|(xor_13389 & not_13351)) & (always5[359:356] == 4'd3));
-    wire [7:0] xor_13401 = client[63:56] ^ always5[320:313];
-    wire or_13411 = ((|xor_13401) & (4'd4 < always5[359:356])) | ((|(xor_13401 & not_13351)) & (always5[359:356] == 4'd4));
-    wire [7:0] xor_13413 = client[55:48] ^ always5[312:305];
-    wire or_13423 = ((|xor_13413) & (4'd5 < always5[359:356])) | ((|(xor_13413 & not_13351)) & (always5[359:356] == 4'd5));
-    wire [7:0] xor_13425 = client[47:40] ^ always5[304:297];
-    wire or_13435 = ((|xor_13425) & (4'd6 < always5[359:356])) | ((|(xor_13425 & not_13351)) & (always5[359:356] == 4'd6));
-    wire [7:0] xor_13437 = client[39:32] ^ always5[296:289];
-    wire or_13447 = ((|xor_13437) & (4'd7 < always5[359:356])) | ((|(xor_13437 & not_13351)) & (always5[359:356] == 4'd7));
-    wire [7:0] xor_13449 = client[31:24] ^ always5[288:281];
-    wire or_13459 = ((|xor_13449) & (4'd8 < always5[359:356])) | ((|(xor_13449 & not_13351)) & (always5[359:356] == 4'd8));
-    wire [7:0] xor_13461 = client[23:16] ^ always5[280:273];
-    wire or_13471 = ((|xor_13461) & (4'd9 < always5[359:356])) | ((|(xor_13461 & not_13351)) & (always5[359:356] == 4'd9));
-    wire [7:0] xor_13473 = client[15:8] ^ always5[272:265];
-    wire or_13483 = ((|xor_13473) & (4'ha < always5[359:356])) | ((|(xor_13473 & not_13351)) & (always5[359:356] == 4'ha));
-    wire [7:0] xor_13485 = client[7:0] ^ always5[264:257];
-    wire or_13495 = ((|xor_13485) & (4'hb < always5[359:356])) | ((|(xor_13485 & not_13351)) & (always5[359:356] == 4'hb));
-    wire [11:0] cat_13496 = {
-        or_13363,
-        or_13375,
-        or_13387,
-        or_13399,
-        or_13411,
-        or_13423,
-        or_13435,
-        or_13447,
-        or_13459,
-        or_13471,
-        or_13483,
-        or_13495
+    wire [7:0] not_13401 = ~(8'hff >> always5[355:353]);
+    wire [7:0] xor_13403 = client[95:88] ^ always5[352:345];
+    wire or_13413 = ((|xor_13403) & (4'd0 < always5[359:356])) | ((|(xor_13403 & not_13401)) & (always5[359:356] == 4'd0));
+    wire [7:0] xor_13415 = client[87:80] ^ always5[344:337];
+    wire or_13425 = ((|xor_13415) & (4'd1 < always5[359:356])) | ((|(xor_13415 & not_13401)) & (always5[359:356] == 4'd1));
+    wire [7:0] xor_13427 = client[79:72] ^ always5[336:329];
+    wire or_13437 = ((|xor_13427) & (4'd2 < always5[359:356])) | ((|(xor_13427 & not_13401)) & (always5[359:356] == 4'd2));
+    wire [7:0] xor_13439 = client[71:64] ^ always5[328:321];
+    wire or_13449 = ((|xor_13439) & (4'd3 < always5[359:356])) | ((|(xor_13439 & not_13401)) & (always5[359:356] == 4'd3));
+    wire [7:0] xor_13451 = client[63:56] ^ always5[320:313];
+    wire or_13461 = ((|xor_13451) & (4'd4 < always5[359:356])) | ((|(xor_13451 & not_13401)) & (always5[359:356] == 4'd4));
+    wire [7:0] xor_13463 = client[55:48] ^ always5[312:305];
+    wire or_13473 = ((|xor_13463) & (4'd5 < always5[359:356])) | ((|(xor_13463 & not_13401)) & (always5[359:356] == 4'd5));
+    wire [7:0] xor_13475 = client[47:40] ^ always5[304:297];
+    wire or_13485 = ((|xor_13475) & (4'd6 < always5[359:356])) | ((|(xor_13475 & not_13401)) & (always5[359:356] == 4'd6));
+    wire [7:0] xor_13487 = client[39:32] ^ always5[296:289];
+    wire or_13497 = ((|xor_13487) & (4'd7 < always5[359:356])) | ((|(xor_13487 & not_13401)) & (always5[359:356] == 4'd7));
+    wire [7:0] xor_13499 = client[31:24] ^ always5[288:281];
+    wire or_13509 = ((|xor_13499) & (4'd8 < always5[359:356])) | ((|(xor_13499 & not_13401)) & (always5[359:356] == 4'd8));
+    wire [7:0] xor_13511 = client[23:16] ^ always5[280:273];
+    wire or_13521 = ((|xor_13511) & (4'd9 < always5[359:356])) | ((|(xor_13511 & not_13401)) & (always5[359:356] == 4'd9));
+    wire [7:0] xor_13523 = client[15:8] ^ always5[272:265];
+    wire or_13533 = ((|xor_13523) & (4'ha < always5[359:356])) | ((|(xor_13523 & not_13401)) & (always5[359:356] == 4'ha));
+    wire [7:0] xor_13535 = client[7:0] ^ always5[264:257];
+    wire or_13545 = ((|xor_13535) & (4'hb < always5[359:356])) | ((|(xor_13535 & not_13401)) & (always5[359:356] == 4'hb));
+    wire [11:0] cat_13546 = {
+        or_13413,
+        or_13425,
+        or_13437,
+        or_13449,
+        or_13461,
+        or_13473,
+        or_13485,
+        or_13497,
+        or_13509,
+        or_13521,
+        or_13533,
+        or_13545
     };
-    wire [7:0] not_13503 = ~(8'hff >> always5[458:456]);
-    wire [7:0] xor_13505 = server[95:88] ^ always5[455:448];
-    wire or_13515 = ((|xor_13505) & (4'd0 < always5[462:459])) | ((|(xor_13505 & not_13503)) & (always5[462:459] == 4'd0));
-    wire [7:0] xor_13517 = server[87:80] ^ always5[447:440];
-    wire or_13527 = ((|xor_13517) & (4'd1 < always5[462:459])) | ((|(xor_13517 & not_13503)) & (always5[462:459] == 4'd1));
-    wire [7:0] xor_13529 = server[79:72] ^ always5[439:432];
-    wire or_13539 = ((|xor_13529) & (4'd2 < always5[462:459])) | ((|(xor_13529 & not_13503)) & (always5[462:459] == 4'd2));
-    wire [7:0] xor_13541 = server[71:64] ^ always5[431:424];
-    wire or_13551 = ((|xor_13541) & (4'd3 < always5[462:459])) | ((|(xor_13541 & not_13503)) & (always5[462:459] == 4'd3));
-    wire [7:0] xor_13553 = server[63:56] ^ always5[423:416];
-    wire or_13563 = ((|xor_13553) & (4'd4 < always5[462:459])) | ((|(xor_13553 & not_13503)) & (always5[462:459] == 4'd4));
-    wire [7:0] xor_13565 = server[55:48] ^ always5[415:408];
-    wire or_13575 = ((|xor_13565) & (4'd5 < always5[462:459])) | ((|(xor_13565 & not_13503)) & (always5[462:459] == 4'd5));
-    wire [7:0] xor_13577 = server[47:40] ^ always5[407:400];
-    wire or_13587 = ((|xor_13577) & (4'd6 < always5[462:459])) | ((|(xor_13577 & not_13503)) & (always5[462:459] == 4'd6));
-    wire [7:0] xor_13589 = server[39:32] ^ always5[399:392];
-    wire or_13599 = ((|xor_13589) & (4'd7 < always5[462:459])) | ((|(xor_13589 & not_13503)) & (always5[462:459] == 4'd7));
-    wire [7:0] xor_13601 = server[31:24] ^ always5[391:384];
-    wire or_13611 = ((|xor_13601) & (4'd8 < always5[462:459])) | ((|(xor_13601 & not_13503)) & (always5[462:459] == 4'd8));
-    wire [7:0] xor_13613 = server[23:16] ^ always5[383:376];
-    wire or_13623 = ((|xor_13613) & (4'd9 < always5[462:459])) | ((|(xor_13613 & not_13503)) & (always5[462:459] == 4'd9));
-    wire [7:0] xor_13625 = server[15:8] ^ always5[375:368];
-    wire or_13635 = ((|xor_13625) & (4'ha < always5[462:459])) | ((|(xor_13625 & not_13503)) & (always5[462:459] == 4'ha));
-    wire [7:0] xor_13637 = server[7:0] ^ always5[367:360];
-    wire or_13647 = ((|xor_13637) & (4'hb < always5[462:459])) | ((|(xor_13637 & not_13503)) & (always5[462:459] == 4'hb));
-    wire [11:0] cat_13648 = {
-        or_13515,
-        or_13527,
-        or_13539,
-        or_13551,
-        or_13563,
-        or_13575,
-        or_13587,
-        or_13599,
-        or_13611,
-        or_13623,
-        or_13635,
-        or_13647
+    wire [7:0] not_13553 = ~(8'hff >> always5[458:456]);
+    wire [7:0] xor_13555 = server[95:88] ^ always5[455:448];
+    wire or_13565 = ((|xor_13555) & (4'd0 < always5[462:459])) | ((|(xor_13555 & not_13553)) & (always5[462:459] == 4'd0));
+    wire [7:0] xor_13567 = server[87:80] ^ always5[447:440];
+    wire or_13577 = ((|xor_13567) & (4'd1 < always5[462:459])) | ((|(xor_13567 & not_13553)) & (always5[462:459] == 4'd1));
+    wire [7:0] xor_13579 = server[79:72] ^ always5[439:432];
+    wire or_13589 = ((|xor_13579) & (4'd2 < always5[462:459])) | ((|(xor_13579 & not_13553)) & (always5[462:459] == 4'd2));
+    wire [7:0] xor_13591 = server[71:64] ^ always5[431:424];
+    wire or_13601 = ((|xor_13591) & (4'd3 < always5[462:459])) | ((|(xor_13591 & not_13553)) & (always5[462:459] == 4'd3));
+    wire [7:0] xor_13603 = server[63:56] ^ always5[423:416];
+    wire or_13613 = ((|xor_13603) & (4'd4 < always5[462:459])) | ((|(xor_13603 & not_13553)) & (always5[462:459] == 4'd4));
+    wire [7:0] xor_13615 = server[55:48] ^ always5[415:408];
+    wire or_13625 = ((|xor_13615) & (4'd5 < always5[462:459])) | ((|(xor_13615 & not_13553)) & (always5[462:459] == 4'd5));
+    wire [7:0] xor_13627 = server[47:40] ^ always5[407:400];
+    wire or_13637 = ((|xor_13627) & (4'd6 < always5[462:459])) | ((|(xor_13627 & not_13553)) & (always5[462:459] == 4'd6));
+    wire [7:0] xor_13639 = server[39:32] ^ always5[399:392];
+    wire or_13649 = ((|xor_13639) & (4'd7 < always5[462:459])) | ((|(xor_13639 & not_13553)) & (always5[462:459] == 4'd7));
+    wire [7:0] xor_13651 = server[31:24] ^ always5[391:384];
+    wire or_13661 = ((|xor_13651) & (4'd8 < always5[462:459])) | ((|(xor_13651 & not_13553)) & (always5[462:459] == 4'd8));
+    wire [7:0] xor_13663 = server[23:16] ^ always5[383:376];
+    wire or_13673 = ((|xor_13663) & (4'd9 < always5[462:459])) | ((|(xor_13663 & not_13553)) & (always5[462:459] == 4'd9));
+    wire [7:0] xor_13675 = server[15:8] ^ always5[375:368];
+    wire or_13685 = ((|xor_13675) & (4'ha < always5[462:459])) | ((|(xor_13675 & not_13553)) & (always5[462:459] == 4'ha));
+    wire [7:0] xor_13687 = server[7:0] ^ always5[367:360];
+    wire or_13697 = ((|xor_13687) & (4'hb < always5[462:459])) | ((|(xor_13687 & not_13553)) & (always5[462:459] == 4'hb));
+    wire [11:0] cat_13698 = {
+        or_13565,
+        or_13577,
+        or_13589,
+        or_13601,
+        or_13613,
+        or_13625,
+        or_13637,
+        or_13649,
+        or_13661,
+        or_13673,
+        or_13685,
+        or_13697
     };
     wire [254:0] always5_254_0 = always5[254:0];
-    wire mux_13674 = later ? (~(|always5[104:89]) & (&always5[120:105])) : ((always5[104:89] <= client_port) & (client_port <= always5[120:105]));
-    wire mux_13684 = later ? (~(|always5[136:121]) & (&always5[152:137])) : ((always5[136:121] <= port) & (port <= always5[152:137]));
-    wire and_13705 = ({3'd0, always5[182:169]} <= size) & ((&always5[196:183]) | (size <= {3'd0, always5[196:183]}));
-    wire and_13736 = ~(|((client[127:96] ^ always5[35:4]) & ~(32'hffffffff >> always5[41:36]))) & ~(|((server[127:96] ^ always5[73:42]) & ~(32'hffffffff >> always5[79:74])));
-    wire and_13739 = (always5[80] | (always5[88:81] == protocol)) & ~(|(later ? always5[168:161] : ((always5[160:153] ^ flags) & always5[168:161])));
-    wire and_13740 = ((always5[3:2] == 2'd0) | ((always5[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always5[198] : always5[197]);
-    wire and_13742 = (and_13740 & (always5[199] | (always5[209:200] == arrival))) & (epoch ? always5[1] : always5[0]);
-    wire always5_0_holds = ((((and_13743_s3 & and_13736_s3) & and_13685_s3) & and_13739_s3) & and_13705_s3) & or_13664_s3;
-    wire mux_13779 = later ? (~(|always5[359:344]) & (&always5[375:360])) : ((always5[359:344] <= client_port) & (client_port <= always5[375:360]));
-    wire mux_13789 = later ? (~(|always5[391:376]) & (&always5[407:392])) : ((always5[391:376] <= port) & (port <= always5[407:392]));
-    wire and_13808 = ({3'd0, always5[437:424]} <= size) & ((&always5[451:438]) | (size <= {3'd0, always5[451:438]}));
-    wire and_13839 = ~(|((client[127:96] ^ always5[290:259]) & ~(32'hffffffff >> always5[296:291]))) & ~(|((server[127:96] ^ always5[328:297]) & ~(32'hffffffff >> always5[334:329])));
-    wire and_13842 = (always5[335] | (always5[343:336] == protocol)) & ~(|(later ? always5[423:416] : ((always5[415:408] ^ flags) & always5[423:416])));
-    wire and_13843 = ((always5[258:257] == 2'd0) | ((always5[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always5[453] : always5[452]);
-    wire and_13845 = (and_13843 & (always5[454] | (always5[464:455] == arrival))) & (epoch ? always5[256] : always5[255]);
-    wire always5_1_holds = ((((and_13846_s3 & and_13839_s3) & and_13790_s3) & and_13842_s3) & and_13808_s3) & not_13769_s3;
+    wire not_13712 = ~(always5[3:2] == 2'd3);
+    wire mux_13724 = later ? (~(|always5[104:89]) & (&always5[120:105])) : ((always5[104:89] <= client_port) & (client_port <= always5[120:105]));
+    wire mux_13734 = later ? (~(|always5[136:121]) & (&always5[152:137])) : ((always5[136:121] <= port) & (port <= always5[152:137]));
+    wire and_13755 = ({3'd0, always5[182:169]} <= size) & ((&always5[196:183]) | (size <= {3'd0, always5[196:183]}));
+    wire and_13786 = ~(|((client[127:96] ^ always5[35:4]) & ~(32'hffffffff >> always5[41:36]))) & ~(|((server[127:96] ^ always5[73:42]) & ~(32'hffffffff >> always5[79:74])));
+    wire and_13789 = (always5[80] | (always5[88:81] == protocol)) & ~(|(later ? always5[168:161] : ((always5[160:153] ^ flags) & always5[168:161])));
+    wire and_13790 = ((always5[3:2] == 2'd0) | ((always5[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always5[198] : always5[197]);
+    wire and_13792 = (and_13790 & (always5[199] | (always5[209:200] == arrival))) & (epoch ? always5[1] : always5[0]);
+    wire and_13804 = ((((and_13793_s3 & and_13786_s3) & and_13735_s3) & and_13789_s3) & and_13755_s3) & or_13713_s3;
+    wire always5_0_holds = and_13804 & or_13714_s3;
+    wire mux_13831 = later ? (~(|always5[359:344]) & (&always5[375:360])) : ((always5[359:344] <= client_port) & (client_port <= always5[375:360]));
+    wire mux_13841 = later ? (~(|always5[391:376]) & (&always5[407:392])) : ((always5[391:376] <= port) & (port <= always5[407:392]));
+    wire and_13860 = ({3'd0, always5[437:424]} <= size) & ((&always5[451:438]) | (size <= {3'd0, always5[451:438]}));
+    wire and_13891 = ~(|((client[127:96] ^ always5[290:259]) & ~(32'hffffffff >> always5[296:291]))) & ~(|((server[127:96] ^ always5[328:297]) & ~(32'hffffffff >> always5[334:329])));
+    wire and_13894 = (always5[335] | (always5[343:336] == protocol)) & ~(|(later ? always5[423:416] : ((always5[415:408] ^ flags) & always5[423:416])));
+    wire and_13895 = ((always5[258:257] == 2'd0) | ((always5[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always5[453] : always5[452]);
+    wire and_13897 = (and_13895 & (always5[454] | (always5[464:455] == arrival))) & (epoch ? always5[256] : always5[255]);
+    wire always5_1_holds = ((((and_13898_s3 & and_13891_s3) & and_13842_s3) & and_13894_s3) & and_13860_s3) & not_13821_s3;
     wire [254:0] always6_509_255 = always6[509:255];
-    wire [7:0] not_13866 = ~(8'hff >> always6[355:353]);
-    wire [7:0] xor_13868 = client[95:88] ^ always6[352:345];
-    wire or_13878 = ((|xor_13868) & (4'd0 < always6[359:356])) | ((|(xor_13868 & not_13866)) & (always6[359:356] == 4'd0));
-    wire [7:0] xor_13880 = client[87:80] ^ always6[344:337];
-    wire or_13890 = ((|xor_13880) & (4'd1 < always6[359:356])) | ((|(xor_13880 & not_13866)) & (always6[359:356] == 4'd1));
-    wire [7:0] xor_13892 = client[79:72] ^ always6[336:329];
-    wire or_13902 = ((|xor_13892) & (4'd2 < always6[359:356])) | ((|(xor_13892 & not_13866)) & (always6[359:356] == 4'd2));
-    wire [7:0] xor_13904 = client[71:64] ^ always6[328:321];
-    wire or_13914 = ((|xor_13904) & (4'd3 < always6[359:356])) | ((|(xor_13904 & not_13866)) & (always6[359:356] == 4'd3));
-    wire [7:0] xor_13916 = client[63:56] ^ always6[320:313];
-    wire or_13926 = ((|xor_13916) & (4'd4 < always6[359:356])) | ((|(xor_13916 & not_13866)) & (always6[359:356] == 4'd4));
-    wire [7:0] xor_13928 = client[55:48] ^ always6[312:305];
-    wire or_13938 = ((|xor_13928) & (4'd5 < always6[359:356])) | ((|(xor_13928 & not_13866)) & (always6[359:356] == 4'd5));
-    wire [7:0] xor_13940 = client[47:40] ^ always6[304:297];
-    wire or_13950 = ((|xor_13940) & (4'd6 < always6[359:356])) | ((|(xor_13940 & not_13866)) & (always6[359:356] == 4'd6));
-    wire [7:0] xor_13952 = client[39:32] ^ always6[296:289];
-    wire or_13962 = ((|xor_13952) & (4'd7 < always6[359:356])) | ((|(xor_13952 & not_13866)) & (always6[359:356] == 4'd7));
-    wire [7:0] xor_13964 = client[31:24] ^ always6[288:281];
-    wire or_13974 = ((|xor_13964) & (4'd8 < always6[359:356])) | ((|(xor_13964 & not_13866)) & (always6[359:356] == 4'd8));
-    wire [7:0] xor_13976 = client[23:16] ^ always6[280:273];
-    wire or_13986 = ((|xor_13976) & (4'd9 < always6[359:356])) | ((|(xor_13976 & not_13866)) & (always6[359:356] == 4'd9));
-    wire [7:0] xor_13988 = client[15:8] ^ always6[272:265];
-    wire or_13998 = ((|xor_13988) & (4'ha < always6[359:356])) | ((|(xor_13988 & not_13866)) & (always6[359:356] == 4'ha));
-    wire [7:0] xor_14000 = client[7:0] ^ always6[264:257];
-    wire or_14010 = ((|xor_14000) & (4'hb < always6[359:356])) | ((|(xor_14000 & not_13866)) & (always6[359:356] == 4'hb));
-    wire [11:0] cat_14011 = {
-        or_13878,
-        or_13890,
-        or_13902,
-        or_13914,
-        or_13926,
-        or_13938,
-        or_13950,
-        or_13962,
-        or_13974,
-        or_13986,
-        or_13998,
-        or_14010
+    wire [7:0] not_13918 = ~(8'hff >> always6[355:353]);
+    wire [7:0] xor_13920 = client[95:88] ^ always6[352:345];
+    wire or_13930 = ((|xor_13920) & (4'd0 < always6[359:356])) | ((|(xor_13920 & not_13918)) & (always6[359:356] == 4'd0));
+    wire [7:0] xor_13932 = client[87:80] ^ always6[344:337];
+    wire or_13942 = ((|xor_13932) & (4'd1 < always6[359:356])) | ((|(xor_13932 & not_13918)) & (always6[359:356] == 4'd1));
+    wire [7:0] xor_13944 = client[79:72] ^ always6[336:329];
+    wire or_13954 = ((|xor_13944) & (4'd2 < always6[359:356])) | ((|(xor_13944 & not_13918)) & (always6[359:356] == 4'd2));
+    wire [7:0] xor_13956 = client[71:64] ^ always6[328:321];
+    wire or_13966 = ((|xor_13956) & (4'd3 < always6[359:356])) | ((|(xor_13956 & not_13918)) & (always6[359:356] == 4'd3));
+    wire [7:0] xor_13968 = client[63:56] ^ always6[320:313];
+    wire or_13978 = ((|xor_13968) & (4'd4 < always6[359:356])) | ((|(xor_13968 & not_13918)) & (always6[359:356] == 4'd4));
+    wire [7:0] xor_13980 = client[55:48] ^ always6[312:305];
+    wire or_13990 = ((|xor_13980) & (4'd5 < always6[359:356])) | ((|(xor_13980 & not_13918)) & (always6[359:356] == 4'd5));
+    wire [7:0] xor_13992 = client[47:40] ^ always6[304:297];
+    wire or_14002 = ((|xor_13992) & (4'd6 < always6[359:356])) | ((|(xor_13992 & not_13918)) & (always6[359:356] == 4'd6));
+    wire [7:0] xor_14004 = client[39:32] ^ always6[296:289];
+    wire or_14014 = ((|xor_14004) & (4'd7 < always6[359:356])) | ((|(xor_14004 & not_13918)) & (always6[359:356] == 4'd7));
+    wire [7:0] xor_14016 = client[31:24] ^ always6[288:281];
+    wire or_14026 = ((|xor_14016) & (4'd8 < always6[359:356])) | ((|(xor_14016 & not_13918)) & (always6[359:356] == 4'd8));
+    wire [7:0] xor_14028 = client[23:16] ^ always6[280:273];
+    wire or_14038 = ((|xor_14028) & (4'd9 < always6[359:356])) | ((|(xor_14028 & not_13918)) & (always6[359:356] == 4'd9));
+    wire [7:0] xor_14040 = client[15:8] ^ always6[272:265];
+    wire or_14050 = ((|xor_14040) & (4'ha < always6[359:356])) | ((|(xor_14040 & not_13918)) & (always6[359:356] == 4'ha));
+    wire [7:0] xor_14052 = client[7:0] ^ always6[264:257];
+    wire or_14062 = ((|xor_14052) & (4'hb < always6[359:356])) | ((|(xor_14052 & not_13918)) & (always6[359:356] == 4'hb));
+    wire [11:0] cat_14063 = {
+        or_13930,
+        or_13942,
+        or_13954,
+        or_13966,
+        or_13978,
+        or_13990,
+        or_14002,
+        or_14014,
+        or_14026,
+        or_14038,
+        or_14050,
+        or_14062
     };
-    wire [7:0] not_14018 = ~(8'hff >> always6[458:456]);
-    wire [7:0] xor_14020 = server[95:88] ^ always6[455:448];
-    wire or_14030 = ((|xor_14020) & (4'd0 < always6[462:459])) | ((|(xor_14020 & not_14018)) & (always6[462:459] == 4'd0));
-    wire [7:0] xor_14032 = server[87:80] ^ always6[447:440];
-    wire or_14042 = ((|xor_14032) & (4'd1 < always6[462:459])) | ((|(xor_14032 & not_14018)) & (always6[462:459] == 4'd1));
-    wire [7:0] xor_14044 = server[79:72] ^ always6[439:432];
-    wire or_14054 = ((|xor_14044) & (4'd2 < always6[462:459])) | ((|(xor_14044 & not_14018)) & (always6[462:459] == 4'd2));
-    wire [7:0] xor_14056 = server[71:64] ^ always6[431:424];
-    wire or_14066 = ((|xor_14056) & (4'd3 < always6[462:459])) | ((|(xor_14056 & not_14018)) & (always6[462:459] == 4'd3));
-    wire [7:0] xor_14068 = server[63:56] ^ always6[423:416];
-    wire or_14078 = ((|xor_14068) & (4'd4 < always6[462:459])) | ((|(xor_14068 & not_14018)) & (always6[462:459] == 4'd4));
-    wire [7:0] xor_14080 = server[55:48] ^ always6[415:408];
-    wire or_14090 = ((|xor_14080) & (4'd5 < always6[462:459])) | ((|(xor_14080 & not_14018)) & (always6[462:459] == 4'd5));
-    wire [7:0] xor_14092 = server[47:40] ^ always6[407:400];
-    wire or_14102 = ((|xor_14092) & (4'd6 < always6[462:459])) | ((|(xor_14092 & not_14018)) & (always6[462:459] == 4'd6));
-    wire [7:0] xor_14104 = server[39:32] ^ always6[399:392];
-    wire or_14114 = ((|xor_14104) & (4'd7 < always6[462:459])) | ((|(xor_14104 & not_14018)) & (always6[462:459] == 4'd7));
-    wire [7:0] xor_14116 = server[31:24] ^ always6[391:384];
-    wire or_14126 = ((|xor_14116) & (4'd8 < always6[462:459])) | ((|(xor_14116 & not_14018)) & (always6[462:459] == 4'd8));
-    wire [7:0] xor_14128 = server[23:16] ^ always6[383:376];
-    wire or_14138 = ((|xor_14128) & (4'd9 < always6[462:459])) | ((|(xor_14128 & not_14018)) & (always6[462:459] == 4'd9));
-    wire [7:0] xor_14140 = server[15:8] ^ always6[375:368];
-    wire or_14150 = ((|xor_14140) & (4'ha < always6[462:459])) | ((|(xor_14140 & not_14018)) & (always6[462:459] == 4'ha));
-    wire [7:0] xor_14152 = server[7:0] ^ always6[367:360];
-    wire or_14162 = ((|xor_14152) & (4'hb < always6[462:459])) | ((|(xor_14152 & not_14018)) & (always6[462:459] == 4'hb));
-    wire [11:0] cat_14163 = {
-        or_14030,
-        or_14042,
-        or_14054,
-        or_14066,
-        or_14078,
-        or_14090,
-        or_14102,
-        or_14114,
-        or_14126,
-        or_14138,
-        or_14150,
-        or_14162
+    wire [7:0] not_14070 = ~(8'hff >> always6[458:456]);
+    wire [7:0] xor_14072 = server[95:88] ^ always6[455:448];
+    wire or_14082 = ((|xor_14072) & (4'd0 < always6[462:459])) | ((|(xor_14072 & not_14070)) & (always6[462:459] == 4'd0));
+    wire [7:0] xor_14084 = server[87:80] ^ always6[447:440];
+    wire or_14094 = ((|xor_14084) & (4'd1 < always6[462:459])) | ((|(xor_14084 & not_14070)) & (always6[462:459] == 4'd1));
+    wire [7:0] xor_14096 = server[79:72] ^ always6[439:432];
+    wire or_14106 = ((|xor_14096) & (4'd2 < always6[462:459])) | ((|(xor_14096 & not_14070)) & (always6[462:459] == 4'd2));
+    wire [7:0] xor_14108 = server[71:64] ^ always6[431:424];
+    wire or_14118 = ((|xor_14108) & (4'd3 < always6[462:459])) | ((|(xor_14108 & not_14070)) & (always6[462:459] == 4'd3));
+    wire [7:0] xor_14120 = server[63:56] ^ always6[423:416];
+    wire or_14130 = ((|xor_14120) & (4'd4 < always6[462:459])) | ((|(xor_14120 & not_14070)) & (always6[462:459] == 4'd4));
+    wire [7:0] xor_14132 = server[55:48] ^ always6[415:408];
+    wire or_14142 = ((|xor_14132) & (4'd5 < always6[462:459])) | ((|(xor_14132 & not_14070)) & (always6[462:459] == 4'd5));
+    wire [7:0] xor_14144 = server[47:40] ^ always6[407:400];
+    wire or_14154 = ((|xor_14144) & (4'd6 < always6[462:459])) | ((|(xor_14144 & not_14070)) & (always6[462:459] == 4'd6));
+    wire [7:0] xor_14156 = server[39:32] ^ always6[399:392];
+    wire or_14166 = ((|xor_14156) & (4'd7 < always6[462:459])) | ((|(xor_14156 & not_14070)) & (always6[462:459] == 4'd7));
+    wire [7:0] xor_14168 = server[31:24] ^ always6[391:384];
+    wire or_14178 = ((|xor_14168) & (4'd8 < always6[462:459])) | ((|(xor_14168 & not_14070)) & (always6[462:459] == 4'd8));
+    wire [7:0] xor_14180 = server[23:16] ^ always6[383:376];
+    wire or_14190 = ((|xor_14180) & (4'd9 < always6[462:459])) | ((|(xor_14180 & not_14070)) & (always6[462:459] == 4'd9));
+    wire [7:0] xor_14192 = server[15:8] ^ always6[375:368];
+    wire or_14202 = ((|xor_14192) & (4'ha < always6[462:459])) | ((|(xor_14192 & not_14070)) & (always6[462:459] == 4'ha));
+    wire [7:0] xor_14204 = server[7:0] ^ always6[367:360];
+    wire or_14214 = ((|xor_14204) & (4'hb < always6[462:459])) | ((|(xor_14204 & not_14070)) & (always6[462:459] == 4'hb));
+    wire [11:0] cat_14215 = {
+        or_14082,
+        or_14094,
+        or_14106,
+        or_14118,
+        or_14130,
+        or_14142,
+        or_14154,
+        or_14166,
+        or_14178,
+        or_14190,
+        or_14202,
+        or_14214
     };
     wire [254:0] always6_254_0 = always6[254:0];
-    wire mux_14189 = later ? (~(|always6[104:89]) & (&always6[120:105])) : ((always6[104:89] <= client_port) & (client_port <= always6[120:105]));
-    wire mux_14199 = later ? (~(|always6[136:121]) & (&always6[152:137])) : ((always6[136:121] <= port) & (port <= always6[152:137]));
-    wire and_14220 = ({3'd0, always6[182:169]} <= size) & ((&always6[196:183]) | (size <= {3'd0, always6[196:183]}));
-    wire and_14251 = ~(|((client[127:96] ^ always6[35:4]) & ~(32'hffffffff >> always6[41:36]))) & ~(|((server[127:96] ^ always6[73:42]) & ~(32'hffffffff >> always6[79:74])));
-    wire and_14254 = (always6[80] | (always6[88:81] == protocol)) & ~(|(later ? always6[168:161] : ((always6[160:153] ^ flags) & always6[168:161])));
-    wire and_14255 = ((always6[3:2] == 2'd0) | ((always6[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always6[198] : always6[197]);
-    wire and_14257 = (and_14255 & (always6[199] | (always6[209:200] == arrival))) & (epoch ? always6[1] : always6[0]);
-    wire always6_0_holds = ((((and_14258_s3 & and_14251_s3) & and_14200_s3) & and_14254_s3) & and_14220_s3) & or_14179_s3;
-    wire mux_14294 = later ? (~(|always6[359:344]) & (&always6[375:360])) : ((always6[359:344] <= client_port) & (client_port <= always6[375:360]));
-    wire mux_14304 = later ? (~(|always6[391:376]) & (&always6[407:392])) : ((always6[391:376] <= port) & (port <= always6[407:392]));
-    wire and_14323 = ({3'd0, always6[437:424]} <= size) & ((&always6[451:438]) | (size <= {3'd0, always6[451:438]}));
-    wire and_14354 = ~(|((client[127:96] ^ always6[290:259]) & ~(32'hffffffff >> always6[296:291]))) & ~(|((server[127:96] ^ always6[328:297]) & ~(32'hffffffff >> always6[334:329])));
-    wire and_14357 = (always6[335] | (always6[343:336] == protocol)) & ~(|(later ? always6[423:416] : ((always6[415:408] ^ flags) & always6[423:416])));
-    wire and_14358 = ((always6[258:257] == 2'd0) | ((always6[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always6[453] : always6[452]);
-    wire and_14360 = (and_14358 & (always6[454] | (always6[464:455] == arrival))) & (epoch ? always6[256] : always6[255]);
-    wire always6_1_holds = ((((and_14361_s3 & and_14354_s3) & and_14305_s3) & and_14357_s3) & and_14323_s3) & not_14284_s3;
+    wire not_14229 = ~(always6[3:2] == 2'd3);
+    wire mux_14241 = later ? (~(|always6[104:89]) & (&always6[120:105])) : ((always6[104:89] <= client_port) & (client_port <= always6[120:105]));
+    wire mux_14251 = later ? (~(|always6[136:121]) & (&always6[152:137])) : ((always6[136:121] <= port) & (port <= always6[152:137]));
+    wire and_14272 = ({3'd0, always6[182:169]} <= size) & ((&always6[196:183]) | (size <= {3'd0, always6[196:183]}));
+    wire and_14303 = ~(|((client[127:96] ^ always6[35:4]) & ~(32'hffffffff >> always6[41:36]))) & ~(|((server[127:96] ^ always6[73:42]) & ~(32'hffffffff >> always6[79:74])));
+    wire and_14306 = (always6[80] | (always6[88:81] == protocol)) & ~(|(later ? always6[168:161] : ((always6[160:153] ^ flags) & always6[168:161])));
+    wire and_14307 = ((always6[3:2] == 2'd0) | ((always6[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always6[198] : always6[197]);
+    wire and_14309 = (and_14307 & (always6[199] | (always6[209:200] == arrival))) & (epoch ? always6[1] : always6[0]);
+    wire and_14321 = ((((and_14310_s3 & and_14303_s3) & and_14252_s3) & and_14306_s3) & and_14272_s3) & or_14230_s3;
+    wire always6_0_holds = and_14321 & or_14231_s3;
+    wire mux_14348 = later ? (~(|always6[359:344]) & (&always6[375:360])) : ((always6[359:344] <= client_port) & (client_port <= always6[375:360]));
+    wire mux_14358 = later ? (~(|always6[391:376]) & (&always6[407:392])) : ((always6[391:376] <= port) & (port <= always6[407:392]));
+    wire and_14377 = ({3'd0, always6[437:424]} <= size) & ((&always6[451:438]) | (size <= {3'd0, always6[451:438]}));
+    wire and_14408 = ~(|((client[127:96] ^ always6[290:259]) & ~(32'hffffffff >> always6[296:291]))) & ~(|((server[127:96] ^ always6[328:297]) & ~(32'hffffffff >> always6[334:329])));
+    wire and_14411 = (always6[335] | (always6[343:336] == protocol)) & ~(|(later ? always6[423:416] : ((always6[415:408] ^ flags) & always6[423:416])));
+    wire and_14412 = ((always6[258:257] == 2'd0) | ((always6[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always6[453] : always6[452]);
+    wire and_14414 = (and_14412 & (always6[454] | (always6[464:455] == arrival))) & (epoch ? always6[256] : always6[255]);
+    wire always6_1_holds = ((((and_14415_s3 & and_14408_s3) & and_14359_s3) & and_14411_s3) & and_14377_s3) & not_14338_s3;
     wire [254:0] always7_509_255 = always7[509:255];
-    wire [7:0] not_14381 = ~(8'hff >> always7[355:353]);
-    wire [7:0] xor_14383 = client[95:88] ^ always7[352:345];
-    wire or_14393 = ((|xor_14383) & (4'd0 < always7[359:356])) | ((|(xor_14383 & not_14381)) & (always7[359:356] == 4'd0));
-    wire [7:0] xor_14395 = client[87:80] ^ always7[344:337];
-    wire or_14405 = ((|xor_14395) & (4'd1 < always7[359:356])) | ((|(xor_14395 & not_14381)) & (always7[359:356] == 4'd1));
-    wire [7:0] xor_14407 = client[79:72] ^ always7[336:329];
-    wire or_14417 = ((|xor_14407) & (4'd2 < always7[359:356])) | ((|(xor_14407 & not_14381)) & (always7[359:356] == 4'd2));
-    wire [7:0] xor_14419 = client[71:64] ^ always7[328:321];
-    wire or_14429 = ((|xor_14419) & (4'd3 < always7[359:356])) | ((|(xor_14419 & not_14381)) & (always7[359:356] == 4'd3));
-    wire [7:0] xor_14431 = client[63:56] ^ always7[320:313];
-    wire or_14441 = ((|xor_14431) & (4'd4 < always7[359:356])) | ((|(xor_14431 & not_14381)) & (always7[359:356] == 4'd4));
-    wire [7:0] xor_14443 = client[55:48] ^ always7[312:305];
-    wire or_14453 = ((|xor_14443) & (4'd5 < always7[359:356])) | ((|(xor_14443 & not_14381)) & (always7[359:356] == 4'd5));
-    wire [7:0] xor_14455 = client[47:40] ^ always7[304:297];
-    wire or_14465 = ((|xor_14455) & (4'd6 < always7[359:356])) | ((|(xor_14455 & not_14381)) & (always7[359:356] == 4'd6));
-    wire [7:0] xor_14467 = client[39:32] ^ always7[296:289];
-    wire or_14477 = ((|xor_14467) & (4'd7 < always7[359:356])) | ((|(xor_14467 & not_14381)) & (always7[359:356] == 4'd7));
-    wire [7:0] xor_14479 = client[31:24] ^ always7[288:281];
-    wire or_14489 = ((|xor_14479) & (4'd8 < always7[359:356])) | ((|(xor_14479 & not_14381)) & (always7[359:356] == 4'd8));
-    wire [7:0] xor_14491 = client[23:16] ^ always7[280:273];
-    wire or_14501 = ((|xor_14491) & (4'd9 < always7[359:356])) | ((|(xor_14491 & not_14381)) & (always7[359:356] == 4'd9));
-    wire [7:0] xor_14503 = client[15:8] ^ always7[272:265];
-    wire or_14513 = ((|xor_14503) & (4'ha < always7[359:356])) | ((|(xor_14503 & not_14381)) & (always7[359:356] == 4'ha));
-    wire [7:0] xor_14515 = client[7:0] ^ always7[264:257];
-    wire or_14525 = ((|xor_14515) & (4'hb < always7[359:356])) | ((|(xor_14515 & not_14381)) & (always7[359:356] == 4'hb));
-    wire [11:0] cat_14526 = {
-        or_14393,
-        or_14405,
-        or_14417,
-        or_14429,
-        or_14441,
-        or_14453,
-        or_14465,
-        or_14477,
-        or_14489,
-        or_14501,
-        or_14513,
-        or_14525
+    wire [7:0] not_14435 = ~(8'hff >> always7[355:353]);
+    wire [7:0] xor_14437 = client[95:88] ^ always7[352:345];
+    wire or_14447 = ((|xor_14437) & (4'd0 < always7[359:356])) | ((|(xor_14437 & not_14435)) & (always7[359:356] == 4'd0));
+    wire [7:0] xor_14449 = client[87:80] ^ always7[344:337];
+    wire or_14459 = ((|xor_14449) & (4'd1 < always7[359:356])) | ((|(xor_14449 & not_14435)) & (always7[359:356] == 4'd1));
+    wire [7:0] xor_14461 = client[79:72] ^ always7[336:329];
+    wire or_14471 = ((|xor_14461) & (4'd2 < always7[359:356])) | ((|(xor_14461 & not_14435)) & (always7[359:356] == 4'd2));
+    wire [7:0] xor_14473 = client[71:64] ^ always7[328:321];
+    wire or_14483 = ((|xor_14473) & (4'd3 < always7[359:356])) | ((|(xor_14473 & not_14435)) & (always7[359:356] == 4'd3));
+    wire [7:0] xor_14485 = client[63:56] ^ always7[320:313];
+    wire or_14495 = ((|xor_14485) & (4'd4 < always7[359:356])) | ((|(xor_14485 & not_14435)) & (always7[359:356] == 4'd4));
+    wire [7:0] xor_14497 = client[55:48] ^ always7[312:305];
+    wire or_14507 = ((|xor_14497) & (4'd5 < always7[359:356])) | ((|(xor_14497 & not_14435)) & (always7[359:356] == 4'd5));
+    wire [7:0] xor_14509 = client[47:40] ^ always7[304:297];
+    wire or_14519 = ((|xor_14509) & (4'd6 < always7[359:356])) | ((|(xor_14509 & not_14435)) & (always7[359:356] == 4'd6));
+    wire [7:0] xor_14521 = client[39:32] ^ always7[296:289];
+    wire or_14531 = ((|xor_14521) & (4'd7 < always7[359:356])) | ((|(xor_14521 & not_14435)) & (always7[359:356] == 4'd7));
+    wire [7:0] xor_14533 = client[31:24] ^ always7[288:281];
+    wire or_14543 = ((|xor_14533) & (4'd8 < always7[359:356])) | ((|(xor_14533 & not_14435)) & (always7[359:356] == 4'd8));
+    wire [7:0] xor_14545 = client[23:16] ^ always7[280:273];
+    wire or_14555 = ((|xor_14545) & (4'd9 < always7[359:356])) | ((|(xor_14545 & not_14435)) & (always7[359:356] == 4'd9));
+    wire [7:0] xor_14557 = client[15:8] ^ always7[272:265];
+    wire or_14567 = ((|xor_14557) & (4'ha < always7[359:356])) | ((|(xor_14557 & not_14435)) & (always7[359:356] == 4'ha));
+    wire [7:0] xor_14569 = client[7:0] ^ always7[264:257];
+    wire or_14579 = ((|xor_14569) & (4'hb < always7[359:356])) | ((|(xor_14569 & not_14435)) & (always7[359:356] == 4'hb));
+    wire [11:0] cat_14580 = {
+        or_14447,
+        or_14459,
+        or_14471,
+        or_14483,
+        or_14495,
+        or_14507,
+        or_14519,
+        or_14531,
+        or_14543,
+        or_14555,
+        or_14567,
+        or_14579
     };
-    wire [7:0] not_14533 = ~(8'hff >> always7[458:456]);
-    wire [7:0] xor_14535 = server[95:88] ^ always7[455:448];
-    wire or_14545 = ((|xor_14535) & (4'd0 < always7[462:459])) | ((|(xor_14535 & not_14533)) & (always7[462:459] == 4'd0));
-    wire [7:0] xor_14547 = server[87:80] ^ always7[447:440];
-    wire or_14557 = ((|xor_14547) & (4'd1 < always7[462:459])) | ((|(xor_14547 & not_14533)) & (always7[462:459] == 4'd1));
-    wire [7:0] xor_14559 = server[79:72] ^ always7[439:432];
-    wire or_14569 = ((|xor_14559) & (4'd2 < always7[462:459])) | ((|(xor_14559 & not_14533)) & (always7[462:459] == 4'd2));
-    wire [7:0] xor_14571 = server[71:64] ^ always7[431:424];
-    wire or_14581 = ((|xor_14571) & (4'd3 < always7[462:459])) | ((|(xor_14571 & not_14533)) & (always7[462:459] == 4'd3));
-    wire [7:0] xor_14583 = server[63:56] ^ always7[423:416];
-    wire or_14593 = ((|xor_14583) & (4'd4 < always7[462:459])) | ((|(xor_14583 & not_14533)) & (always7[462:459] == 4'd4));
-    wire [7:0] xor_14595 = server[55:48] ^ always7[415:408];
-    wire or_14605 = ((|xor_14595) & (4'd5 < always7[462:459])) | ((|(xor_14595 & not_14533)) & (always7[462:459] == 4'd5));
-    wire [7:0] xor_14607 = server[47:40] ^ always7[407:400];
-    wire or_14617 = ((|xor_14607) & (4'd6 < always7[462:459])) | ((|(xor_14607 & not_14533)) & (always7[462:459] == 4'd6));
-    wire [7:0] xor_14619 = server[39:32] ^ always7[399:392];
-    wire or_14629 = ((|xor_14619) & (4'd7 < always7[462:459])) | ((|(xor_14619 & not_14533)) & (always7[462:459] == 4'd7));
-    wire [7:0] xor_14631 = server[31:24] ^ always7[391:384];
-    wire or_14641 = ((|xor_14631) & (4'd8 < always7[462:459])) | ((|(xor_14631 & not_14533)) & (always7[462:459] == 4'd8));
-    wire [7:0] xor_14643 = server[23:16] ^ always7[383:376];
-    wire or_14653 = ((|xor_14643) & (4'd9 < always7[462:459])) | ((|(xor_14643 & not_14533)) & (always7[462:459] == 4'd9));
-    wire [7:0] xor_14655 = server[15:8] ^ always7[375:368];
-    wire or_14665 = ((|xor_14655) & (4'ha < always7[462:459])) | ((|(xor_14655 & not_14533)) & (always7[462:459] == 4'ha));
-    wire [7:0] xor_14667 = server[7:0] ^ always7[367:360];
-    wire or_14677 = ((|xor_14667) & (4'hb < always7[462:459])) | ((|(xor_14667 & not_14533)) & (always7[462:459] == 4'hb));
-    wire [11:0] cat_14678 = {
-        or_14545,
-        or_14557,
-        or_14569,
-        or_14581,
-        or_14593,
-        or_14605,
-        or_14617,
-        or_14629,
-        or_14641,
-        or_14653,
-        or_14665,
-        or_14677
+    wire [7:0] not_14587 = ~(8'hff >> always7[458:456]);
+    wire [7:0] xor_14589 = server[95:88] ^ always7[455:448];
+    wire or_14599 = ((|xor_14589) & (4'd0 < always7[462:459])) | ((|(xor_14589 & not_14587)) & (always7[462:459] == 4'd0));
+    wire [7:0] xor_14601 = server[87:80] ^ always7[447:440];
+    wire or_14611 = ((|xor_14601) & (4'd1 < always7[462:459])) | ((|(xor_14601 & not_14587)) & (always7[462:459] == 4'd1));
+    wire [7:0] xor_14613 = server[79:72] ^ always7[439:432];
+    wire or_14623 = ((|xor_14613) & (4'd2 < always7[462:459])) | ((|(xor_14613 & not_14587)) & (always7[462:459] == 4'd2));
+    wire [7:0] xor_14625 = server[71:64] ^ always7[431:424];
+    wire or_14635 = ((|xor_14625) & (4'd3 < always7[462:459])) | ((|(xor_14625 & not_14587)) & (always7[462:459] == 4'd3));
+    wire [7:0] xor_14637 = server[63:56] ^ always7[423:416];
+    wire or_14647 = ((|xor_14637) & (4'd4 < always7[462:459])) | ((|(xor_14637 & not_14587)) & (always7[462:459] == 4'd4));
+    wire [7:0] xor_14649 = server[55:48] ^ always7[415:408];
+    wire or_14659 = ((|xor_14649) & (4'd5 < always7[462:459])) | ((|(xor_14649 & not_14587)) & (always7[462:459] == 4'd5));
+    wire [7:0] xor_14661 = server[47:40] ^ always7[407:400];
+    wire or_14671 = ((|xor_14661) & (4'd6 < always7[462:459])) | ((|(xor_14661 & not_14587)) & (always7[462:459] == 4'd6));
+    wire [7:0] xor_14673 = server[39:32] ^ always7[399:392];
+    wire or_14683 = ((|xor_14673) & (4'd7 < always7[462:459])) | ((|(xor_14673 & not_14587)) & (always7[462:459] == 4'd7));
+    wire [7:0] xor_14685 = server[31:24] ^ always7[391:384];
+    wire or_14695 = ((|xor_14685) & (4'd8 < always7[462:459])) | ((|(xor_14685 & not_14587)) & (always7[462:459] == 4'd8));
+    wire [7:0] xor_14697 = server[23:16] ^ always7[383:376];
+    wire or_14707 = ((|xor_14697) & (4'd9 < always7[462:459])) | ((|(xor_14697 & not_14587)) & (always7[462:459] == 4'd9));
+    wire [7:0] xor_14709 = server[15:8] ^ always7[375:368];
+    wire or_14719 = ((|xor_14709) & (4'ha < always7[462:459])) | ((|(xor_14709 & not_14587)) & (always7[462:459] == 4'ha));
+    wire [7:0] xor_14721 = server[7:0] ^ always7[367:360];
+    wire or_14731 = ((|xor_14721) & (4'hb < always7[462:459])) | ((|(xor_14721 & not_14587)) & (always7[462:459] == 4'hb));
+    wire [11:0] cat_14732 = {
+        or_14599,
+        or_14611,
+        or_14623,
+        or_14635,
+        or_14647,
+        or_14659,
+        or_14671,
+        or_14683,
+        or_14695,
+        or_14707,
+        or_14719,
+        or_14731
     };
     wire [254:0] always7_254_0 = always7[254:0];
-    wire mux_14704 = later ? (~(|always7[104:89]) & (&always7[120:105])) : ((always7[104:89] <= client_port) & (client_port <= always7[120:105]));
-    wire mux_14714 = later ? (~(|always7[136:121]) & (&always7[152:137])) : ((always7[136:121] <= port) & (port <= always7[152:137]));
-    wire and_14735 = ({3'd0, always7[182:169]} <= size) & ((&always7[196:183]) | (size <= {3'd0, always7[196:183]}));
-    wire and_14766 = ~(|((client[127:96] ^ always7[35:4]) & ~(32'hffffffff >> always7[41:36]))) & ~(|((server[127:96] ^ always7[73:42]) & ~(32'hffffffff >> always7[79:74])));
-    wire and_14769 = (always7[80] | (always7[88:81] == protocol)) & ~(|(later ? always7[168:161] : ((always7[160:153] ^ flags) & always7[168:161])));
-    wire and_14770 = ((always7[3:2] == 2'd0) | ((always7[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always7[198] : always7[197]);
-    wire and_14772 = (and_14770 & (always7[199] | (always7[209:200] == arrival))) & (epoch ? always7[1] : always7[0]);
-    wire always7_0_holds = ((((and_14773_s3 & and_14766_s3) & and_14715_s3) & and_14769_s3) & and_14735_s3) & or_14694_s3;
-    wire mux_14809 = later ? (~(|always7[359:344]) & (&always7[375:360])) : ((always7[359:344] <= client_port) & (client_port <= always7[375:360]));
-    wire mux_14819 = later ? (~(|always7[391:376]) & (&always7[407:392])) : ((always7[391:376] <= port) & (port <= always7[407:392]));
-    wire and_14838 = ({3'd0, always7[437:424]} <= size) & ((&always7[451:438]) | (size <= {3'd0, always7[451:438]}));
-    wire and_14869 = ~(|((client[127:96] ^ always7[290:259]) & ~(32'hffffffff >> always7[296:291]))) & ~(|((server[127:96] ^ always7[328:297]) & ~(32'hffffffff >> always7[334:329])));
-    wire and_14872 = (always7[335] | (always7[343:336] == protocol)) & ~(|(later ? always7[423:416] : ((always7[415:408] ^ flags) & always7[423:416])));
-    wire and_14873 = ((always7[258:257] == 2'd0) | ((always7[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always7[453] : always7[452]);
-    wire and_14875 = (and_14873 & (always7[454] | (always7[464:455] == arrival))) & (epoch ? always7[256] : always7[255]);
-    wire always7_1_holds = ((((and_14876_s3 & and_14869_s3) & and_14820_s3) & and_14872_s3) & and_14838_s3) & not_14799_s3;
-    wire [509:0] mux_14903 = cfg_row_d2[2] ? (cfg_row_d2[1] ? (cfg_row_d2[0] ? always7 : always6) : (cfg_row_d2[0] ? always5 : always4)) : (cfg_row_d2[1] ? (cfg_row_d2[0] ? always3 : always2) : (cfg_row_d2[0] ? always1 : always0));
-    wire [6:0] cat_15047 = {
-        bank0_1_holds & lt_14907_s3,
-        bank1_0_holds & lt_14912_s3,
-        bank1_1_holds & lt_14917_s3,
-        bank2_0_holds & lt_14922_s3,
-        bank2_1_holds & lt_14927_s3,
-        bank3_0_holds & lt_14932_s3,
-        bank3_1_holds & lt_14937_s3
+    wire not_14746 = ~(always7[3:2] == 2'd3);
+    wire mux_14758 = later ? (~(|always7[104:89]) & (&always7[120:105])) : ((always7[104:89] <= client_port) & (client_port <= always7[120:105]));
+    wire mux_14768 = later ? (~(|always7[136:121]) & (&always7[152:137])) : ((always7[136:121] <= port) & (port <= always7[152:137]));
+    wire and_14789 = ({3'd0, always7[182:169]} <= size) & ((&always7[196:183]) | (size <= {3'd0, always7[196:183]}));
+    wire and_14820 = ~(|((client[127:96] ^ always7[35:4]) & ~(32'hffffffff >> always7[41:36]))) & ~(|((server[127:96] ^ always7[73:42]) & ~(32'hffffffff >> always7[79:74])));
+    wire and_14823 = (always7[80] | (always7[88:81] == protocol)) & ~(|(later ? always7[168:161] : ((always7[160:153] ^ flags) & always7[168:161])));
+    wire and_14824 = ((always7[3:2] == 2'd0) | ((always7[3:2] == 2'd1) ? ~v6 : v6)) & (back ? always7[198] : always7[197]);
+    wire and_14826 = (and_14824 & (always7[199] | (always7[209:200] == arrival))) & (epoch ? always7[1] : always7[0]);
+    wire and_14838 = ((((and_14827_s3 & and_14820_s3) & and_14769_s3) & and_14823_s3) & and_14789_s3) & or_14747_s3;
+    wire always7_0_holds = and_14838 & or_14748_s3;
+    wire mux_14865 = later ? (~(|always7[359:344]) & (&always7[375:360])) : ((always7[359:344] <= client_port) & (client_port <= always7[375:360]));
+    wire mux_14875 = later ? (~(|always7[391:376]) & (&always7[407:392])) : ((always7[391:376] <= port) & (port <= always7[407:392]));
+    wire and_14894 = ({3'd0, always7[437:424]} <= size) & ((&always7[451:438]) | (size <= {3'd0, always7[451:438]}));
+    wire and_14925 = ~(|((client[127:96] ^ always7[290:259]) & ~(32'hffffffff >> always7[296:291]))) & ~(|((server[127:96] ^ always7[328:297]) & ~(32'hffffffff >> always7[334:329])));
+    wire and_14928 = (always7[335] | (always7[343:336] == protocol)) & ~(|(later ? always7[423:416] : ((always7[415:408] ^ flags) & always7[423:416])));
+    wire and_14929 = ((always7[258:257] == 2'd0) | ((always7[258:257] == 2'd1) ? ~v6 : v6)) & (back ? always7[453] : always7[452]);
+    wire and_14931 = (and_14929 & (always7[454] | (always7[464:455] == arrival))) & (epoch ? always7[256] : always7[255]);
+    wire always7_1_holds = ((((and_14932_s3 & and_14925_s3) & and_14876_s3) & and_14928_s3) & and_14894_s3) & not_14855_s3;
+    wire [509:0] mux_14959 = cfg_row_d2[2] ? (cfg_row_d2[1] ? (cfg_row_d2[0] ? always7 : always6) : (cfg_row_d2[0] ? always5 : always4)) : (cfg_row_d2[1] ? (cfg_row_d2[0] ? always3 : always2) : (cfg_row_d2[0] ? always1 : always0));
+    wire [6:0] cat_15103 = {
+        bank0_1_holds & lt_14963_s3,
+        bank1_0_holds & lt_14968_s3,
+        bank1_1_holds & lt_14973_s3,
+        bank2_0_holds & lt_14978_s3,
+        bank2_1_holds & lt_14983_s3,
+        bank3_0_holds & lt_14988_s3,
+        bank3_1_holds & lt_14993_s3
     };
-    wire and_15050 = bank0_0_holds & ~(|cat_15047);
-    wire [6:0] cat_15051 = {
-        bank0_0_holds & ~lt_14907_s3,
-        bank1_0_holds & lt_14942_s3,
-        bank1_1_holds & lt_14947_s3,
-        bank2_0_holds & lt_14952_s3,
-        bank2_1_holds & lt_14957_s3,
-        bank3_0_holds & lt_14962_s3,
-        bank3_1_holds & lt_14967_s3
+    wire and_15106 = bank0_0_holds & ~(|cat_15103);
+    wire [6:0] cat_15107 = {
+        bank0_0_holds & ~lt_14963_s3,
+        bank1_0_holds & lt_14998_s3,
+        bank1_1_holds & lt_15003_s3,
+        bank2_0_holds & lt_15008_s3,
+        bank2_1_holds & lt_15013_s3,
+        bank3_0_holds & lt_15018_s3,
+        bank3_1_holds & lt_15023_s3
     };
-    wire and_15054 = bank0_1_holds & ~(|cat_15051);
-    wire [6:0] cat_15055 = {
-        bank0_0_holds & ~lt_14912_s3,
-        bank0_1_holds & ~lt_14942_s3,
-        bank1_1_holds & lt_14972_s3,
-        bank2_0_holds & lt_14977_s3,
-        bank2_1_holds & lt_14982_s3,
-        bank3_0_holds & lt_14987_s3,
-        bank3_1_holds & lt_14992_s3
+    wire and_15110 = bank0_1_holds & ~(|cat_15107);
+    wire [6:0] cat_15111 = {
+        bank0_0_holds & ~lt_14968_s3,
+        bank0_1_holds & ~lt_14998_s3,
+        bank1_1_holds & lt_15028_s3,
+        bank2_0_holds & lt_15033_s3,
+        bank2_1_holds & lt_15038_s3,
+        bank3_0_holds & lt_15043_s3,
+        bank3_1_holds & lt_15048_s3
     };
-    wire and_15058 = bank1_0_holds & ~(|cat_15055);
-    wire [6:0] cat_15059 = {
-        bank0_0_holds & ~lt_14917_s3,
-        bank0_1_holds & ~lt_14947_s3,
-        bank1_0_holds & ~lt_14972_s3,
-        bank2_0_holds & lt_14997_s3,
-        bank2_1_holds & lt_15002_s3,
-        bank3_0_holds & lt_15007_s3,
-        bank3_1_holds & lt_15012_s3
+    wire and_15114 = bank1_0_holds & ~(|cat_15111);
+    wire [6:0] cat_15115 = {
+        bank0_0_holds & ~lt_14973_s3,
+        bank0_1_holds & ~lt_15003_s3,
+        bank1_0_holds & ~lt_15028_s3,
+        bank2_0_holds & lt_15053_s3,
+        bank2_1_holds & lt_15058_s3,
+        bank3_0_holds & lt_15063_s3,
+        bank3_1_holds & lt_15068_s3
     };
-    wire and_15062 = bank1_1_holds & ~(|cat_15059);
-    wire [6:0] cat_15063 = {
-        bank0_0_holds & ~lt_14922_s3,
-        bank0_1_holds & ~lt_14952_s3,
-        bank1_0_holds & ~lt_14977_s3,
-        bank1_1_holds & ~lt_14997_s3,
-        bank2_1_holds & lt_15017_s3,
-        bank3_0_holds & lt_15022_s3,
-        bank3_1_holds & lt_15027_s3
+    wire and_15118 = bank1_1_holds & ~(|cat_15115);
+    wire [6:0] cat_15119 = {
+        bank0_0_holds & ~lt_14978_s3,
+        bank0_1_holds & ~lt_15008_s3,
+        bank1_0_holds & ~lt_15033_s3,
+        bank1_1_holds & ~lt_15053_s3,
+        bank2_1_holds & lt_15073_s3,
+        bank3_0_holds & lt_15078_s3,
+        bank3_1_holds & lt_15083_s3
     };
-    wire and_15066 = bank2_0_holds & ~(|cat_15063);
-    wire [6:0] cat_15067 = {
-        bank0_0_holds & ~lt_14927_s3,
-        bank0_1_holds & ~lt_14957_s3,
-        bank1_0_holds & ~lt_14982_s3,
-        bank1_1_holds & ~lt_15002_s3,
-        bank2_0_holds & ~lt_15017_s3,
-        bank3_0_holds & lt_15032_s3,
-        bank3_1_holds & lt_15037_s3
+    wire and_15122 = bank2_0_holds & ~(|cat_15119);
+    wire [6:0] cat_15123 = {
+        bank0_0_holds & ~lt_14983_s3,
+        bank0_1_holds & ~lt_15013_s3,
+        bank1_0_holds & ~lt_15038_s3,
+        bank1_1_holds & ~lt_15058_s3,
+        bank2_0_holds & ~lt_15073_s3,
+        bank3_0_holds & lt_15088_s3,
+        bank3_1_holds & lt_15093_s3
     };
-    wire and_15070 = bank2_1_holds & ~(|cat_15067);
-    wire [6:0] cat_15071 = {
-        bank0_0_holds & ~lt_14932_s3,
-        bank0_1_holds & ~lt_14962_s3,
-        bank1_0_holds & ~lt_14987_s3,
-        bank1_1_holds & ~lt_15007_s3,
-        bank2_0_holds & ~lt_15022_s3,
-        bank2_1_holds & ~lt_15032_s3,
-        bank3_1_holds & lt_15042_s3
+    wire and_15126 = bank2_1_holds & ~(|cat_15123);
+    wire [6:0] cat_15127 = {
+        bank0_0_holds & ~lt_14988_s3,
+        bank0_1_holds & ~lt_15018_s3,
+        bank1_0_holds & ~lt_15043_s3,
+        bank1_1_holds & ~lt_15063_s3,
+        bank2_0_holds & ~lt_15078_s3,
+        bank2_1_holds & ~lt_15088_s3,
+        bank3_1_holds & lt_15098_s3
     };
-    wire and_15074 = bank3_0_holds & ~(|cat_15071);
-    wire [6:0] cat_15075 = {
-        bank0_0_holds & ~lt_14937_s3,
-        bank0_1_holds & ~lt_14967_s3,
-        bank1_0_holds & ~lt_14992_s3,
-        bank1_1_holds & ~lt_15012_s3,
-        bank2_0_holds & ~lt_15027_s3,
-        bank2_1_holds & ~lt_15037_s3,
-        bank3_0_holds & ~lt_15042_s3
+    wire and_15130 = bank3_0_holds & ~(|cat_15127);
+    wire [6:0] cat_15131 = {
+        bank0_0_holds & ~lt_14993_s3,
+        bank0_1_holds & ~lt_15023_s3,
+        bank1_0_holds & ~lt_15048_s3,
+        bank1_1_holds & ~lt_15068_s3,
+        bank2_0_holds & ~lt_15083_s3,
+        bank2_1_holds & ~lt_15093_s3,
+        bank3_0_holds & ~lt_15098_s3
     };
-    wire and_15078 = bank3_1_holds & ~(|cat_15075);
-    wire [7:0] cat_15079 = {
+    wire and_15134 = bank3_1_holds & ~(|cat_15131);
+    wire [7:0] cat_15135 = {
         bank0_0_holds,
         bank0_1_holds,
         bank1_0_holds,
@@ -3775,103 +3841,103 @@ module table_rule (
         bank3_0_holds,
         bank3_1_holds
     };
-    wire [15:0] or_15113 = ({16{and_15050}} & bank0_q_s2_254_0_s3[237:222]) | ({16{and_15054}} & bank0_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15114 = ({16{and_15058}} & bank1_q_s2_254_0_s3[237:222]) | ({16{and_15062}} & bank1_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15115 = ({16{and_15066}} & bank2_q_s2_254_0_s3[237:222]) | ({16{and_15070}} & bank2_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15116 = ({16{and_15074}} & bank3_q_s2_254_0_s3[237:222]) | ({16{and_15078}} & bank3_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15140 = (({16{and_15050}} & bank0_q_s3[253:238]) | ({16{and_15054}} & bank0_q_s3[508:493])) | (({16{and_15058}} & bank1_q_s3[253:238]) | ({16{and_15062}} & bank1_q_s3[508:493]));
-    wire [15:0] or_15141 = (({16{and_15066}} & bank2_q_s3[253:238]) | ({16{and_15070}} & bank2_q_s3[508:493])) | (({16{and_15074}} & bank3_q_s3[253:238]) | ({16{and_15078}} & bank3_q_s3[508:493]));
-    wire [7:0] cat_15151 = {
-        and_15050 & bank0_q_s3[254],
-        and_15054 & bank0_q_s3[509],
-        and_15058 & bank1_q_s3[254],
-        and_15062 & bank1_q_s3[509],
-        and_15066 & bank2_q_s3[254],
-        and_15070 & bank2_q_s3[509],
-        and_15074 & bank3_q_s3[254],
-        and_15078 & bank3_q_s3[509]
+    wire [15:0] or_15169 = ({16{and_15106}} & bank0_q_s2_254_0_s3[237:222]) | ({16{and_15110}} & bank0_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15170 = ({16{and_15114}} & bank1_q_s2_254_0_s3[237:222]) | ({16{and_15118}} & bank1_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15171 = ({16{and_15122}} & bank2_q_s2_254_0_s3[237:222]) | ({16{and_15126}} & bank2_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15172 = ({16{and_15130}} & bank3_q_s2_254_0_s3[237:222]) | ({16{and_15134}} & bank3_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15196 = (({16{and_15106}} & bank0_q_s3[253:238]) | ({16{and_15110}} & bank0_q_s3[508:493])) | (({16{and_15114}} & bank1_q_s3[253:238]) | ({16{and_15118}} & bank1_q_s3[508:493]));
+    wire [15:0] or_15197 = (({16{and_15122}} & bank2_q_s3[253:238]) | ({16{and_15126}} & bank2_q_s3[508:493])) | (({16{and_15130}} & bank3_q_s3[253:238]) | ({16{and_15134}} & bank3_q_s3[508:493]));
+    wire [7:0] cat_15207 = {
+        and_15106 & bank0_q_s3[254],
+        and_15110 & bank0_q_s3[509],
+        and_15114 & bank1_q_s3[254],
+        and_15118 & bank1_q_s3[509],
+        and_15122 & bank2_q_s3[254],
+        and_15126 & bank2_q_s3[509],
+        and_15130 & bank3_q_s3[254],
+        and_15134 & bank3_q_s3[509]
     };
-    wire [6:0] cat_15297 = {
-        bank4_1_holds & lt_15157_s3,
-        bank5_0_holds & lt_15162_s3,
-        bank5_1_holds & lt_15167_s3,
-        bank6_0_holds & lt_15172_s3,
-        bank6_1_holds & lt_15177_s3,
-        bank7_0_holds & lt_15182_s3,
-        bank7_1_holds & lt_15187_s3
+    wire [6:0] cat_15353 = {
+        bank4_1_holds & lt_15213_s3,
+        bank5_0_holds & lt_15218_s3,
+        bank5_1_holds & lt_15223_s3,
+        bank6_0_holds & lt_15228_s3,
+        bank6_1_holds & lt_15233_s3,
+        bank7_0_holds & lt_15238_s3,
+        bank7_1_holds & lt_15243_s3
     };
-    wire and_15300 = bank4_0_holds & ~(|cat_15297);
-    wire [6:0] cat_15301 = {
-        bank4_0_holds & ~lt_15157_s3,
-        bank5_0_holds & lt_15192_s3,
-        bank5_1_holds & lt_15197_s3,
-        bank6_0_holds & lt_15202_s3,
-        bank6_1_holds & lt_15207_s3,
-        bank7_0_holds & lt_15212_s3,
-        bank7_1_holds & lt_15217_s3
+    wire and_15356 = bank4_0_holds & ~(|cat_15353);
+    wire [6:0] cat_15357 = {
+        bank4_0_holds & ~lt_15213_s3,
+        bank5_0_holds & lt_15248_s3,
+        bank5_1_holds & lt_15253_s3,
+        bank6_0_holds & lt_15258_s3,
+        bank6_1_holds & lt_15263_s3,
+        bank7_0_holds & lt_15268_s3,
+        bank7_1_holds & lt_15273_s3
     };
-    wire and_15304 = bank4_1_holds & ~(|cat_15301);
-    wire [6:0] cat_15305 = {
-        bank4_0_holds & ~lt_15162_s3,
-        bank4_1_holds & ~lt_15192_s3,
-        bank5_1_holds & lt_15222_s3,
-        bank6_0_holds & lt_15227_s3,
-        bank6_1_holds & lt_15232_s3,
-        bank7_0_holds & lt_15237_s3,
-        bank7_1_holds & lt_15242_s3
+    wire and_15360 = bank4_1_holds & ~(|cat_15357);
+    wire [6:0] cat_15361 = {
+        bank4_0_holds & ~lt_15218_s3,
+        bank4_1_holds & ~lt_15248_s3,
+        bank5_1_holds & lt_15278_s3,
+        bank6_0_holds & lt_15283_s3,
+        bank6_1_holds & lt_15288_s3,
+        bank7_0_holds & lt_15293_s3,
+        bank7_1_holds & lt_15298_s3
     };
-    wire and_15308 = bank5_0_holds & ~(|cat_15305);
-    wire [6:0] cat_15309 = {
-        bank4_0_holds & ~lt_15167_s3,
-        bank4_1_holds & ~lt_15197_s3,
-        bank5_0_holds & ~lt_15222_s3,
-        bank6_0_holds & lt_15247_s3,
-        bank6_1_holds & lt_15252_s3,
-        bank7_0_holds & lt_15257_s3,
-        bank7_1_holds & lt_15262_s3
+    wire and_15364 = bank5_0_holds & ~(|cat_15361);
+    wire [6:0] cat_15365 = {
+        bank4_0_holds & ~lt_15223_s3,
+        bank4_1_holds & ~lt_15253_s3,
+        bank5_0_holds & ~lt_15278_s3,
+        bank6_0_holds & lt_15303_s3,
+        bank6_1_holds & lt_15308_s3,
+        bank7_0_holds & lt_15313_s3,
+        bank7_1_holds & lt_15318_s3
     };
-    wire and_15312 = bank5_1_holds & ~(|cat_15309);
-    wire [6:0] cat_15313 = {
-        bank4_0_holds & ~lt_15172_s3,
-        bank4_1_holds & ~lt_15202_s3,
-        bank5_0_holds & ~lt_15227_s3,
-        bank5_1_holds & ~lt_15247_s3,
-        bank6_1_holds & lt_15267_s3,
-        bank7_0_holds & lt_15272_s3,
-        bank7_1_holds & lt_15277_s3
+    wire and_15368 = bank5_1_holds & ~(|cat_15365);
+    wire [6:0] cat_15369 = {
+        bank4_0_holds & ~lt_15228_s3,
+        bank4_1_holds & ~lt_15258_s3,
+        bank5_0_holds & ~lt_15283_s3,
+        bank5_1_holds & ~lt_15303_s3,
+        bank6_1_holds & lt_15323_s3,
+        bank7_0_holds & lt_15328_s3,
+        bank7_1_holds & lt_15333_s3
     };
-    wire and_15316 = bank6_0_holds & ~(|cat_15313);
-    wire [6:0] cat_15317 = {
-        bank4_0_holds & ~lt_15177_s3,
-        bank4_1_holds & ~lt_15207_s3,
-        bank5_0_holds & ~lt_15232_s3,
-        bank5_1_holds & ~lt_15252_s3,
-        bank6_0_holds & ~lt_15267_s3,
-        bank7_0_holds & lt_15282_s3,
-        bank7_1_holds & lt_15287_s3
+    wire and_15372 = bank6_0_holds & ~(|cat_15369);
+    wire [6:0] cat_15373 = {
+        bank4_0_holds & ~lt_15233_s3,
+        bank4_1_holds & ~lt_15263_s3,
+        bank5_0_holds & ~lt_15288_s3,
+        bank5_1_holds & ~lt_15308_s3,
+        bank6_0_holds & ~lt_15323_s3,
+        bank7_0_holds & lt_15338_s3,
+        bank7_1_holds & lt_15343_s3
     };
-    wire and_15320 = bank6_1_holds & ~(|cat_15317);
-    wire [6:0] cat_15321 = {
-        bank4_0_holds & ~lt_15182_s3,
-        bank4_1_holds & ~lt_15212_s3,
-        bank5_0_holds & ~lt_15237_s3,
-        bank5_1_holds & ~lt_15257_s3,
-        bank6_0_holds & ~lt_15272_s3,
-        bank6_1_holds & ~lt_15282_s3,
-        bank7_1_holds & lt_15292_s3
+    wire and_15376 = bank6_1_holds & ~(|cat_15373);
+    wire [6:0] cat_15377 = {
+        bank4_0_holds & ~lt_15238_s3,
+        bank4_1_holds & ~lt_15268_s3,
+        bank5_0_holds & ~lt_15293_s3,
+        bank5_1_holds & ~lt_15313_s3,
+        bank6_0_holds & ~lt_15328_s3,
+        bank6_1_holds & ~lt_15338_s3,
+        bank7_1_holds & lt_15348_s3
     };
-    wire and_15324 = bank7_0_holds & ~(|cat_15321);
-    wire [6:0] cat_15325 = {
-        bank4_0_holds & ~lt_15187_s3,
-        bank4_1_holds & ~lt_15217_s3,
-        bank5_0_holds & ~lt_15242_s3,
-        bank5_1_holds & ~lt_15262_s3,
-        bank6_0_holds & ~lt_15277_s3,
-        bank6_1_holds & ~lt_15287_s3,
-        bank7_0_holds & ~lt_15292_s3
+    wire and_15380 = bank7_0_holds & ~(|cat_15377);
+    wire [6:0] cat_15381 = {
+        bank4_0_holds & ~lt_15243_s3,
+        bank4_1_holds & ~lt_15273_s3,
+        bank5_0_holds & ~lt_15298_s3,
+        bank5_1_holds & ~lt_15318_s3,
+        bank6_0_holds & ~lt_15333_s3,
+        bank6_1_holds & ~lt_15343_s3,
+        bank7_0_holds & ~lt_15348_s3
     };
-    wire and_15328 = bank7_1_holds & ~(|cat_15325);
-    wire [7:0] cat_15329 = {
+    wire and_15384 = bank7_1_holds & ~(|cat_15381);
+    wire [7:0] cat_15385 = {
         bank4_0_holds,
         bank4_1_holds,
         bank5_0_holds,
@@ -3881,103 +3947,103 @@ module table_rule (
         bank7_0_holds,
         bank7_1_holds
     };
-    wire [15:0] or_15363 = ({16{and_15300}} & bank4_q_s2_254_0_s3[237:222]) | ({16{and_15304}} & bank4_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15364 = ({16{and_15308}} & bank5_q_s2_254_0_s3[237:222]) | ({16{and_15312}} & bank5_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15365 = ({16{and_15316}} & bank6_q_s2_254_0_s3[237:222]) | ({16{and_15320}} & bank6_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15366 = ({16{and_15324}} & bank7_q_s2_254_0_s3[237:222]) | ({16{and_15328}} & bank7_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15390 = (({16{and_15300}} & bank4_q_s3[253:238]) | ({16{and_15304}} & bank4_q_s3[508:493])) | (({16{and_15308}} & bank5_q_s3[253:238]) | ({16{and_15312}} & bank5_q_s3[508:493]));
-    wire [15:0] or_15391 = (({16{and_15316}} & bank6_q_s3[253:238]) | ({16{and_15320}} & bank6_q_s3[508:493])) | (({16{and_15324}} & bank7_q_s3[253:238]) | ({16{and_15328}} & bank7_q_s3[508:493]));
-    wire [7:0] cat_15401 = {
-        and_15300 & bank4_q_s3[254],
-        and_15304 & bank4_q_s3[509],
-        and_15308 & bank5_q_s3[254],
-        and_15312 & bank5_q_s3[509],
-        and_15316 & bank6_q_s3[254],
-        and_15320 & bank6_q_s3[509],
-        and_15324 & bank7_q_s3[254],
-        and_15328 & bank7_q_s3[509]
+    wire [15:0] or_15419 = ({16{and_15356}} & bank4_q_s2_254_0_s3[237:222]) | ({16{and_15360}} & bank4_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15420 = ({16{and_15364}} & bank5_q_s2_254_0_s3[237:222]) | ({16{and_15368}} & bank5_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15421 = ({16{and_15372}} & bank6_q_s2_254_0_s3[237:222]) | ({16{and_15376}} & bank6_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15422 = ({16{and_15380}} & bank7_q_s2_254_0_s3[237:222]) | ({16{and_15384}} & bank7_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15446 = (({16{and_15356}} & bank4_q_s3[253:238]) | ({16{and_15360}} & bank4_q_s3[508:493])) | (({16{and_15364}} & bank5_q_s3[253:238]) | ({16{and_15368}} & bank5_q_s3[508:493]));
+    wire [15:0] or_15447 = (({16{and_15372}} & bank6_q_s3[253:238]) | ({16{and_15376}} & bank6_q_s3[508:493])) | (({16{and_15380}} & bank7_q_s3[253:238]) | ({16{and_15384}} & bank7_q_s3[508:493]));
+    wire [7:0] cat_15457 = {
+        and_15356 & bank4_q_s3[254],
+        and_15360 & bank4_q_s3[509],
+        and_15364 & bank5_q_s3[254],
+        and_15368 & bank5_q_s3[509],
+        and_15372 & bank6_q_s3[254],
+        and_15376 & bank6_q_s3[509],
+        and_15380 & bank7_q_s3[254],
+        and_15384 & bank7_q_s3[509]
     };
-    wire [6:0] cat_15547 = {
-        bank8_1_holds & lt_15407_s3,
-        bank9_0_holds & lt_15412_s3,
-        bank9_1_holds & lt_15417_s3,
-        bank10_0_holds & lt_15422_s3,
-        bank10_1_holds & lt_15427_s3,
-        bank11_0_holds & lt_15432_s3,
-        bank11_1_holds & lt_15437_s3
+    wire [6:0] cat_15603 = {
+        bank8_1_holds & lt_15463_s3,
+        bank9_0_holds & lt_15468_s3,
+        bank9_1_holds & lt_15473_s3,
+        bank10_0_holds & lt_15478_s3,
+        bank10_1_holds & lt_15483_s3,
+        bank11_0_holds & lt_15488_s3,
+        bank11_1_holds & lt_15493_s3
     };
-    wire and_15550 = bank8_0_holds & ~(|cat_15547);
-    wire [6:0] cat_15551 = {
-        bank8_0_holds & ~lt_15407_s3,
-        bank9_0_holds & lt_15442_s3,
-        bank9_1_holds & lt_15447_s3,
-        bank10_0_holds & lt_15452_s3,
-        bank10_1_holds & lt_15457_s3,
-        bank11_0_holds & lt_15462_s3,
-        bank11_1_holds & lt_15467_s3
+    wire and_15606 = bank8_0_holds & ~(|cat_15603);
+    wire [6:0] cat_15607 = {
+        bank8_0_holds & ~lt_15463_s3,
+        bank9_0_holds & lt_15498_s3,
+        bank9_1_holds & lt_15503_s3,
+        bank10_0_holds & lt_15508_s3,
+        bank10_1_holds & lt_15513_s3,
+        bank11_0_holds & lt_15518_s3,
+        bank11_1_holds & lt_15523_s3
     };
-    wire and_15554 = bank8_1_holds & ~(|cat_15551);
-    wire [6:0] cat_15555 = {
-        bank8_0_holds & ~lt_15412_s3,
-        bank8_1_holds & ~lt_15442_s3,
-        bank9_1_holds & lt_15472_s3,
-        bank10_0_holds & lt_15477_s3,
-        bank10_1_holds & lt_15482_s3,
-        bank11_0_holds & lt_15487_s3,
-        bank11_1_holds & lt_15492_s3
+    wire and_15610 = bank8_1_holds & ~(|cat_15607);
+    wire [6:0] cat_15611 = {
+        bank8_0_holds & ~lt_15468_s3,
+        bank8_1_holds & ~lt_15498_s3,
+        bank9_1_holds & lt_15528_s3,
+        bank10_0_holds & lt_15533_s3,
+        bank10_1_holds & lt_15538_s3,
+        bank11_0_holds & lt_15543_s3,
+        bank11_1_holds & lt_15548_s3
     };
-    wire and_15558 = bank9_0_holds & ~(|cat_15555);
-    wire [6:0] cat_15559 = {
-        bank8_0_holds & ~lt_15417_s3,
-        bank8_1_holds & ~lt_15447_s3,
-        bank9_0_holds & ~lt_15472_s3,
-        bank10_0_holds & lt_15497_s3,
-        bank10_1_holds & lt_15502_s3,
-        bank11_0_holds & lt_15507_s3,
-        bank11_1_holds & lt_15512_s3
+    wire and_15614 = bank9_0_holds & ~(|cat_15611);
+    wire [6:0] cat_15615 = {
+        bank8_0_holds & ~lt_15473_s3,
+        bank8_1_holds & ~lt_15503_s3,
+        bank9_0_holds & ~lt_15528_s3,
+        bank10_0_holds & lt_15553_s3,
+        bank10_1_holds & lt_15558_s3,
+        bank11_0_holds & lt_15563_s3,
+        bank11_1_holds & lt_15568_s3
     };
-    wire and_15562 = bank9_1_holds & ~(|cat_15559);
-    wire [6:0] cat_15563 = {
-        bank8_0_holds & ~lt_15422_s3,
-        bank8_1_holds & ~lt_15452_s3,
-        bank9_0_holds & ~lt_15477_s3,
-        bank9_1_holds & ~lt_15497_s3,
-        bank10_1_holds & lt_15517_s3,
-        bank11_0_holds & lt_15522_s3,
-        bank11_1_holds & lt_15527_s3
+    wire and_15618 = bank9_1_holds & ~(|cat_15615);
+    wire [6:0] cat_15619 = {
+        bank8_0_holds & ~lt_15478_s3,
+        bank8_1_holds & ~lt_15508_s3,
+        bank9_0_holds & ~lt_15533_s3,
+        bank9_1_holds & ~lt_15553_s3,
+        bank10_1_holds & lt_15573_s3,
+        bank11_0_holds & lt_15578_s3,
+        bank11_1_holds & lt_15583_s3
     };
-    wire and_15566 = bank10_0_holds & ~(|cat_15563);
-    wire [6:0] cat_15567 = {
-        bank8_0_holds & ~lt_15427_s3,
-        bank8_1_holds & ~lt_15457_s3,
-        bank9_0_holds & ~lt_15482_s3,
-        bank9_1_holds & ~lt_15502_s3,
-        bank10_0_holds & ~lt_15517_s3,
-        bank11_0_holds & lt_15532_s3,
-        bank11_1_holds & lt_15537_s3
+    wire and_15622 = bank10_0_holds & ~(|cat_15619);
+    wire [6:0] cat_15623 = {
+        bank8_0_holds & ~lt_15483_s3,
+        bank8_1_holds & ~lt_15513_s3,
+        bank9_0_holds & ~lt_15538_s3,
+        bank9_1_holds & ~lt_15558_s3,
+        bank10_0_holds & ~lt_15573_s3,
+        bank11_0_holds & lt_15588_s3,
+        bank11_1_holds & lt_15593_s3
     };
-    wire and_15570 = bank10_1_holds & ~(|cat_15567);
-    wire [6:0] cat_15571 = {
-        bank8_0_holds & ~lt_15432_s3,
-        bank8_1_holds & ~lt_15462_s3,
-        bank9_0_holds & ~lt_15487_s3,
-        bank9_1_holds & ~lt_15507_s3,
-        bank10_0_holds & ~lt_15522_s3,
-        bank10_1_holds & ~lt_15532_s3,
-        bank11_1_holds & lt_15542_s3
+    wire and_15626 = bank10_1_holds & ~(|cat_15623);
+    wire [6:0] cat_15627 = {
+        bank8_0_holds & ~lt_15488_s3,
+        bank8_1_holds & ~lt_15518_s3,
+        bank9_0_holds & ~lt_15543_s3,
+        bank9_1_holds & ~lt_15563_s3,
+        bank10_0_holds & ~lt_15578_s3,
+        bank10_1_holds & ~lt_15588_s3,
+        bank11_1_holds & lt_15598_s3
     };
-    wire and_15574 = bank11_0_holds & ~(|cat_15571);
-    wire [6:0] cat_15575 = {
-        bank8_0_holds & ~lt_15437_s3,
-        bank8_1_holds & ~lt_15467_s3,
-        bank9_0_holds & ~lt_15492_s3,
-        bank9_1_holds & ~lt_15512_s3,
-        bank10_0_holds & ~lt_15527_s3,
-        bank10_1_holds & ~lt_15537_s3,
-        bank11_0_holds & ~lt_15542_s3
+    wire and_15630 = bank11_0_holds & ~(|cat_15627);
+    wire [6:0] cat_15631 = {
+        bank8_0_holds & ~lt_15493_s3,
+        bank8_1_holds & ~lt_15523_s3,
+        bank9_0_holds & ~lt_15548_s3,
+        bank9_1_holds & ~lt_15568_s3,
+        bank10_0_holds & ~lt_15583_s3,
+        bank10_1_holds & ~lt_15593_s3,
+        bank11_0_holds & ~lt_15598_s3
     };
-    wire and_15578 = bank11_1_holds & ~(|cat_15575);
-    wire [7:0] cat_15579 = {
+    wire and_15634 = bank11_1_holds & ~(|cat_15631);
+    wire [7:0] cat_15635 = {
         bank8_0_holds,
         bank8_1_holds,
         bank9_0_holds,
@@ -3987,103 +4053,103 @@ module table_rule (
         bank11_0_holds,
         bank11_1_holds
     };
-    wire [15:0] or_15613 = ({16{and_15550}} & bank8_q_s2_254_0_s3[237:222]) | ({16{and_15554}} & bank8_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15614 = ({16{and_15558}} & bank9_q_s2_254_0_s3[237:222]) | ({16{and_15562}} & bank9_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15615 = ({16{and_15566}} & bank10_q_s2_254_0_s3[237:222]) | ({16{and_15570}} & bank10_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15616 = ({16{and_15574}} & bank11_q_s2_254_0_s3[237:222]) | ({16{and_15578}} & bank11_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15640 = (({16{and_15550}} & bank8_q_s3[253:238]) | ({16{and_15554}} & bank8_q_s3[508:493])) | (({16{and_15558}} & bank9_q_s3[253:238]) | ({16{and_15562}} & bank9_q_s3[508:493]));
-    wire [15:0] or_15641 = (({16{and_15566}} & bank10_q_s3[253:238]) | ({16{and_15570}} & bank10_q_s3[508:493])) | (({16{and_15574}} & bank11_q_s3[253:238]) | ({16{and_15578}} & bank11_q_s3[508:493]));
-    wire [7:0] cat_15651 = {
-        and_15550 & bank8_q_s3[254],
-        and_15554 & bank8_q_s3[509],
-        and_15558 & bank9_q_s3[254],
-        and_15562 & bank9_q_s3[509],
-        and_15566 & bank10_q_s3[254],
-        and_15570 & bank10_q_s3[509],
-        and_15574 & bank11_q_s3[254],
-        and_15578 & bank11_q_s3[509]
+    wire [15:0] or_15669 = ({16{and_15606}} & bank8_q_s2_254_0_s3[237:222]) | ({16{and_15610}} & bank8_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15670 = ({16{and_15614}} & bank9_q_s2_254_0_s3[237:222]) | ({16{and_15618}} & bank9_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15671 = ({16{and_15622}} & bank10_q_s2_254_0_s3[237:222]) | ({16{and_15626}} & bank10_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15672 = ({16{and_15630}} & bank11_q_s2_254_0_s3[237:222]) | ({16{and_15634}} & bank11_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15696 = (({16{and_15606}} & bank8_q_s3[253:238]) | ({16{and_15610}} & bank8_q_s3[508:493])) | (({16{and_15614}} & bank9_q_s3[253:238]) | ({16{and_15618}} & bank9_q_s3[508:493]));
+    wire [15:0] or_15697 = (({16{and_15622}} & bank10_q_s3[253:238]) | ({16{and_15626}} & bank10_q_s3[508:493])) | (({16{and_15630}} & bank11_q_s3[253:238]) | ({16{and_15634}} & bank11_q_s3[508:493]));
+    wire [7:0] cat_15707 = {
+        and_15606 & bank8_q_s3[254],
+        and_15610 & bank8_q_s3[509],
+        and_15614 & bank9_q_s3[254],
+        and_15618 & bank9_q_s3[509],
+        and_15622 & bank10_q_s3[254],
+        and_15626 & bank10_q_s3[509],
+        and_15630 & bank11_q_s3[254],
+        and_15634 & bank11_q_s3[509]
     };
-    wire [6:0] cat_15797 = {
-        bank12_1_holds & lt_15657_s3,
-        bank13_0_holds & lt_15662_s3,
-        bank13_1_holds & lt_15667_s3,
-        bank14_0_holds & lt_15672_s3,
-        bank14_1_holds & lt_15677_s3,
-        bank15_0_holds & lt_15682_s3,
-        bank15_1_holds & lt_15687_s3
+    wire [6:0] cat_15853 = {
+        bank12_1_holds & lt_15713_s3,
+        bank13_0_holds & lt_15718_s3,
+        bank13_1_holds & lt_15723_s3,
+        bank14_0_holds & lt_15728_s3,
+        bank14_1_holds & lt_15733_s3,
+        bank15_0_holds & lt_15738_s3,
+        bank15_1_holds & lt_15743_s3
     };
-    wire and_15800 = bank12_0_holds & ~(|cat_15797);
-    wire [6:0] cat_15801 = {
-        bank12_0_holds & ~lt_15657_s3,
-        bank13_0_holds & lt_15692_s3,
-        bank13_1_holds & lt_15697_s3,
-        bank14_0_holds & lt_15702_s3,
-        bank14_1_holds & lt_15707_s3,
-        bank15_0_holds & lt_15712_s3,
-        bank15_1_holds & lt_15717_s3
+    wire and_15856 = bank12_0_holds & ~(|cat_15853);
+    wire [6:0] cat_15857 = {
+        bank12_0_holds & ~lt_15713_s3,
+        bank13_0_holds & lt_15748_s3,
+        bank13_1_holds & lt_15753_s3,
+        bank14_0_holds & lt_15758_s3,
+        bank14_1_holds & lt_15763_s3,
+        bank15_0_holds & lt_15768_s3,
+        bank15_1_holds & lt_15773_s3
     };
-    wire and_15804 = bank12_1_holds & ~(|cat_15801);
-    wire [6:0] cat_15805 = {
-        bank12_0_holds & ~lt_15662_s3,
-        bank12_1_holds & ~lt_15692_s3,
-        bank13_1_holds & lt_15722_s3,
-        bank14_0_holds & lt_15727_s3,
-        bank14_1_holds & lt_15732_s3,
-        bank15_0_holds & lt_15737_s3,
-        bank15_1_holds & lt_15742_s3
+    wire and_15860 = bank12_1_holds & ~(|cat_15857);
+    wire [6:0] cat_15861 = {
+        bank12_0_holds & ~lt_15718_s3,
+        bank12_1_holds & ~lt_15748_s3,
+        bank13_1_holds & lt_15778_s3,
+        bank14_0_holds & lt_15783_s3,
+        bank14_1_holds & lt_15788_s3,
+        bank15_0_holds & lt_15793_s3,
+        bank15_1_holds & lt_15798_s3
     };
-    wire and_15808 = bank13_0_holds & ~(|cat_15805);
-    wire [6:0] cat_15809 = {
-        bank12_0_holds & ~lt_15667_s3,
-        bank12_1_holds & ~lt_15697_s3,
-        bank13_0_holds & ~lt_15722_s3,
-        bank14_0_holds & lt_15747_s3,
-        bank14_1_holds & lt_15752_s3,
-        bank15_0_holds & lt_15757_s3,
-        bank15_1_holds & lt_15762_s3
+    wire and_15864 = bank13_0_holds & ~(|cat_15861);
+    wire [6:0] cat_15865 = {
+        bank12_0_holds & ~lt_15723_s3,
+        bank12_1_holds & ~lt_15753_s3,
+        bank13_0_holds & ~lt_15778_s3,
+        bank14_0_holds & lt_15803_s3,
+        bank14_1_holds & lt_15808_s3,
+        bank15_0_holds & lt_15813_s3,
+        bank15_1_holds & lt_15818_s3
     };
-    wire and_15812 = bank13_1_holds & ~(|cat_15809);
-    wire [6:0] cat_15813 = {
-        bank12_0_holds & ~lt_15672_s3,
-        bank12_1_holds & ~lt_15702_s3,
-        bank13_0_holds & ~lt_15727_s3,
-        bank13_1_holds & ~lt_15747_s3,
-        bank14_1_holds & lt_15767_s3,
-        bank15_0_holds & lt_15772_s3,
-        bank15_1_holds & lt_15777_s3
+    wire and_15868 = bank13_1_holds & ~(|cat_15865);
+    wire [6:0] cat_15869 = {
+        bank12_0_holds & ~lt_15728_s3,
+        bank12_1_holds & ~lt_15758_s3,
+        bank13_0_holds & ~lt_15783_s3,
+        bank13_1_holds & ~lt_15803_s3,
+        bank14_1_holds & lt_15823_s3,
+        bank15_0_holds & lt_15828_s3,
+        bank15_1_holds & lt_15833_s3
     };
-    wire and_15816 = bank14_0_holds & ~(|cat_15813);
-    wire [6:0] cat_15817 = {
-        bank12_0_holds & ~lt_15677_s3,
-        bank12_1_holds & ~lt_15707_s3,
-        bank13_0_holds & ~lt_15732_s3,
-        bank13_1_holds & ~lt_15752_s3,
-        bank14_0_holds & ~lt_15767_s3,
-        bank15_0_holds & lt_15782_s3,
-        bank15_1_holds & lt_15787_s3
+    wire and_15872 = bank14_0_holds & ~(|cat_15869);
+    wire [6:0] cat_15873 = {
+        bank12_0_holds & ~lt_15733_s3,
+        bank12_1_holds & ~lt_15763_s3,
+        bank13_0_holds & ~lt_15788_s3,
+        bank13_1_holds & ~lt_15808_s3,
+        bank14_0_holds & ~lt_15823_s3,
+        bank15_0_holds & lt_15838_s3,
+        bank15_1_holds & lt_15843_s3
     };
-    wire and_15820 = bank14_1_holds & ~(|cat_15817);
-    wire [6:0] cat_15821 = {
-        bank12_0_holds & ~lt_15682_s3,
-        bank12_1_holds & ~lt_15712_s3,
-        bank13_0_holds & ~lt_15737_s3,
-        bank13_1_holds & ~lt_15757_s3,
-        bank14_0_holds & ~lt_15772_s3,
-        bank14_1_holds & ~lt_15782_s3,
-        bank15_1_holds & lt_15792_s3
+    wire and_15876 = bank14_1_holds & ~(|cat_15873);
+    wire [6:0] cat_15877 = {
+        bank12_0_holds & ~lt_15738_s3,
+        bank12_1_holds & ~lt_15768_s3,
+        bank13_0_holds & ~lt_15793_s3,
+        bank13_1_holds & ~lt_15813_s3,
+        bank14_0_holds & ~lt_15828_s3,
+        bank14_1_holds & ~lt_15838_s3,
+        bank15_1_holds & lt_15848_s3
     };
-    wire and_15824 = bank15_0_holds & ~(|cat_15821);
-    wire [6:0] cat_15825 = {
-        bank12_0_holds & ~lt_15687_s3,
-        bank12_1_holds & ~lt_15717_s3,
-        bank13_0_holds & ~lt_15742_s3,
-        bank13_1_holds & ~lt_15762_s3,
-        bank14_0_holds & ~lt_15777_s3,
-        bank14_1_holds & ~lt_15787_s3,
-        bank15_0_holds & ~lt_15792_s3
+    wire and_15880 = bank15_0_holds & ~(|cat_15877);
+    wire [6:0] cat_15881 = {
+        bank12_0_holds & ~lt_15743_s3,
+        bank12_1_holds & ~lt_15773_s3,
+        bank13_0_holds & ~lt_15798_s3,
+        bank13_1_holds & ~lt_15818_s3,
+        bank14_0_holds & ~lt_15833_s3,
+        bank14_1_holds & ~lt_15843_s3,
+        bank15_0_holds & ~lt_15848_s3
     };
-    wire and_15828 = bank15_1_holds & ~(|cat_15825);
-    wire [7:0] cat_15829 = {
+    wire and_15884 = bank15_1_holds & ~(|cat_15881);
+    wire [7:0] cat_15885 = {
         bank12_0_holds,
         bank12_1_holds,
         bank13_0_holds,
@@ -4093,103 +4159,103 @@ module table_rule (
         bank15_0_holds,
         bank15_1_holds
     };
-    wire [15:0] or_15863 = ({16{and_15800}} & bank12_q_s2_254_0_s3[237:222]) | ({16{and_15804}} & bank12_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15864 = ({16{and_15808}} & bank13_q_s2_254_0_s3[237:222]) | ({16{and_15812}} & bank13_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15865 = ({16{and_15816}} & bank14_q_s2_254_0_s3[237:222]) | ({16{and_15820}} & bank14_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15866 = ({16{and_15824}} & bank15_q_s2_254_0_s3[237:222]) | ({16{and_15828}} & bank15_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_15890 = (({16{and_15800}} & bank12_q_s3[253:238]) | ({16{and_15804}} & bank12_q_s3[508:493])) | (({16{and_15808}} & bank13_q_s3[253:238]) | ({16{and_15812}} & bank13_q_s3[508:493]));
-    wire [15:0] or_15891 = (({16{and_15816}} & bank14_q_s3[253:238]) | ({16{and_15820}} & bank14_q_s3[508:493])) | (({16{and_15824}} & bank15_q_s3[253:238]) | ({16{and_15828}} & bank15_q_s3[508:493]));
-    wire [7:0] cat_15901 = {
-        and_15800 & bank12_q_s3[254],
-        and_15804 & bank12_q_s3[509],
-        and_15808 & bank13_q_s3[254],
-        and_15812 & bank13_q_s3[509],
-        and_15816 & bank14_q_s3[254],
-        and_15820 & bank14_q_s3[509],
-        and_15824 & bank15_q_s3[254],
-        and_15828 & bank15_q_s3[509]
+    wire [15:0] or_15919 = ({16{and_15856}} & bank12_q_s2_254_0_s3[237:222]) | ({16{and_15860}} & bank12_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15920 = ({16{and_15864}} & bank13_q_s2_254_0_s3[237:222]) | ({16{and_15868}} & bank13_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15921 = ({16{and_15872}} & bank14_q_s2_254_0_s3[237:222]) | ({16{and_15876}} & bank14_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15922 = ({16{and_15880}} & bank15_q_s2_254_0_s3[237:222]) | ({16{and_15884}} & bank15_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_15946 = (({16{and_15856}} & bank12_q_s3[253:238]) | ({16{and_15860}} & bank12_q_s3[508:493])) | (({16{and_15864}} & bank13_q_s3[253:238]) | ({16{and_15868}} & bank13_q_s3[508:493]));
+    wire [15:0] or_15947 = (({16{and_15872}} & bank14_q_s3[253:238]) | ({16{and_15876}} & bank14_q_s3[508:493])) | (({16{and_15880}} & bank15_q_s3[253:238]) | ({16{and_15884}} & bank15_q_s3[508:493]));
+    wire [7:0] cat_15957 = {
+        and_15856 & bank12_q_s3[254],
+        and_15860 & bank12_q_s3[509],
+        and_15864 & bank13_q_s3[254],
+        and_15868 & bank13_q_s3[509],
+        and_15872 & bank14_q_s3[254],
+        and_15876 & bank14_q_s3[509],
+        and_15880 & bank15_q_s3[254],
+        and_15884 & bank15_q_s3[509]
     };
-    wire [6:0] cat_16047 = {
-        bank16_1_holds & lt_15907_s3,
-        bank17_0_holds & lt_15912_s3,
-        bank17_1_holds & lt_15917_s3,
-        bank18_0_holds & lt_15922_s3,
-        bank18_1_holds & lt_15927_s3,
-        bank19_0_holds & lt_15932_s3,
-        bank19_1_holds & lt_15937_s3
+    wire [6:0] cat_16103 = {
+        bank16_1_holds & lt_15963_s3,
+        bank17_0_holds & lt_15968_s3,
+        bank17_1_holds & lt_15973_s3,
+        bank18_0_holds & lt_15978_s3,
+        bank18_1_holds & lt_15983_s3,
+        bank19_0_holds & lt_15988_s3,
+        bank19_1_holds & lt_15993_s3
     };
-    wire and_16050 = bank16_0_holds & ~(|cat_16047);
-    wire [6:0] cat_16051 = {
-        bank16_0_holds & ~lt_15907_s3,
-        bank17_0_holds & lt_15942_s3,
-        bank17_1_holds & lt_15947_s3,
-        bank18_0_holds & lt_15952_s3,
-        bank18_1_holds & lt_15957_s3,
-        bank19_0_holds & lt_15962_s3,
-        bank19_1_holds & lt_15967_s3
+    wire and_16106 = bank16_0_holds & ~(|cat_16103);
+    wire [6:0] cat_16107 = {
+        bank16_0_holds & ~lt_15963_s3,
+        bank17_0_holds & lt_15998_s3,
+        bank17_1_holds & lt_16003_s3,
+        bank18_0_holds & lt_16008_s3,
+        bank18_1_holds & lt_16013_s3,
+        bank19_0_holds & lt_16018_s3,
+        bank19_1_holds & lt_16023_s3
     };
-    wire and_16054 = bank16_1_holds & ~(|cat_16051);
-    wire [6:0] cat_16055 = {
-        bank16_0_holds & ~lt_15912_s3,
-        bank16_1_holds & ~lt_15942_s3,
-        bank17_1_holds & lt_15972_s3,
-        bank18_0_holds & lt_15977_s3,
-        bank18_1_holds & lt_15982_s3,
-        bank19_0_holds & lt_15987_s3,
-        bank19_1_holds & lt_15992_s3
+    wire and_16110 = bank16_1_holds & ~(|cat_16107);
+    wire [6:0] cat_16111 = {
+        bank16_0_holds & ~lt_15968_s3,
+        bank16_1_holds & ~lt_15998_s3,
+        bank17_1_holds & lt_16028_s3,
+        bank18_0_holds & lt_16033_s3,
+        bank18_1_holds & lt_16038_s3,
+        bank19_0_holds & lt_16043_s3,
+        bank19_1_holds & lt_16048_s3
     };
-    wire and_16058 = bank17_0_holds & ~(|cat_16055);
-    wire [6:0] cat_16059 = {
-        bank16_0_holds & ~lt_15917_s3,
-        bank16_1_holds & ~lt_15947_s3,
-        bank17_0_holds & ~lt_15972_s3,
-        bank18_0_holds & lt_15997_s3,
-        bank18_1_holds & lt_16002_s3,
-        bank19_0_holds & lt_16007_s3,
-        bank19_1_holds & lt_16012_s3
+    wire and_16114 = bank17_0_holds & ~(|cat_16111);
+    wire [6:0] cat_16115 = {
+        bank16_0_holds & ~lt_15973_s3,
+        bank16_1_holds & ~lt_16003_s3,
+        bank17_0_holds & ~lt_16028_s3,
+        bank18_0_holds & lt_16053_s3,
+        bank18_1_holds & lt_16058_s3,
+        bank19_0_holds & lt_16063_s3,
+        bank19_1_holds & lt_16068_s3
     };
-    wire and_16062 = bank17_1_holds & ~(|cat_16059);
-    wire [6:0] cat_16063 = {
-        bank16_0_holds & ~lt_15922_s3,
-        bank16_1_holds & ~lt_15952_s3,
-        bank17_0_holds & ~lt_15977_s3,
-        bank17_1_holds & ~lt_15997_s3,
-        bank18_1_holds & lt_16017_s3,
-        bank19_0_holds & lt_16022_s3,
-        bank19_1_holds & lt_16027_s3
+    wire and_16118 = bank17_1_holds & ~(|cat_16115);
+    wire [6:0] cat_16119 = {
+        bank16_0_holds & ~lt_15978_s3,
+        bank16_1_holds & ~lt_16008_s3,
+        bank17_0_holds & ~lt_16033_s3,
+        bank17_1_holds & ~lt_16053_s3,
+        bank18_1_holds & lt_16073_s3,
+        bank19_0_holds & lt_16078_s3,
+        bank19_1_holds & lt_16083_s3
     };
-    wire and_16066 = bank18_0_holds & ~(|cat_16063);
-    wire [6:0] cat_16067 = {
-        bank16_0_holds & ~lt_15927_s3,
-        bank16_1_holds & ~lt_15957_s3,
-        bank17_0_holds & ~lt_15982_s3,
-        bank17_1_holds & ~lt_16002_s3,
-        bank18_0_holds & ~lt_16017_s3,
-        bank19_0_holds & lt_16032_s3,
-        bank19_1_holds & lt_16037_s3
+    wire and_16122 = bank18_0_holds & ~(|cat_16119);
+    wire [6:0] cat_16123 = {
+        bank16_0_holds & ~lt_15983_s3,
+        bank16_1_holds & ~lt_16013_s3,
+        bank17_0_holds & ~lt_16038_s3,
+        bank17_1_holds & ~lt_16058_s3,
+        bank18_0_holds & ~lt_16073_s3,
+        bank19_0_holds & lt_16088_s3,
+        bank19_1_holds & lt_16093_s3
     };
-    wire and_16070 = bank18_1_holds & ~(|cat_16067);
-    wire [6:0] cat_16071 = {
-        bank16_0_holds & ~lt_15932_s3,
-        bank16_1_holds & ~lt_15962_s3,
-        bank17_0_holds & ~lt_15987_s3,
-        bank17_1_holds & ~lt_16007_s3,
-        bank18_0_holds & ~lt_16022_s3,
-        bank18_1_holds & ~lt_16032_s3,
-        bank19_1_holds & lt_16042_s3
+    wire and_16126 = bank18_1_holds & ~(|cat_16123);
+    wire [6:0] cat_16127 = {
+        bank16_0_holds & ~lt_15988_s3,
+        bank16_1_holds & ~lt_16018_s3,
+        bank17_0_holds & ~lt_16043_s3,
+        bank17_1_holds & ~lt_16063_s3,
+        bank18_0_holds & ~lt_16078_s3,
+        bank18_1_holds & ~lt_16088_s3,
+        bank19_1_holds & lt_16098_s3
     };
-    wire and_16074 = bank19_0_holds & ~(|cat_16071);
-    wire [6:0] cat_16075 = {
-        bank16_0_holds & ~lt_15937_s3,
-        bank16_1_holds & ~lt_15967_s3,
-        bank17_0_holds & ~lt_15992_s3,
-        bank17_1_holds & ~lt_16012_s3,
-        bank18_0_holds & ~lt_16027_s3,
-        bank18_1_holds & ~lt_16037_s3,
-        bank19_0_holds & ~lt_16042_s3
+    wire and_16130 = bank19_0_holds & ~(|cat_16127);
+    wire [6:0] cat_16131 = {
+        bank16_0_holds & ~lt_15993_s3,
+        bank16_1_holds & ~lt_16023_s3,
+        bank17_0_holds & ~lt_16048_s3,
+        bank17_1_holds & ~lt_16068_s3,
+        bank18_0_holds & ~lt_16083_s3,
+        bank18_1_holds & ~lt_16093_s3,
+        bank19_0_holds & ~lt_16098_s3
     };
-    wire and_16078 = bank19_1_holds & ~(|cat_16075);
-    wire [7:0] cat_16079 = {
+    wire and_16134 = bank19_1_holds & ~(|cat_16131);
+    wire [7:0] cat_16135 = {
         bank16_0_holds,
         bank16_1_holds,
         bank17_0_holds,
@@ -4199,103 +4265,103 @@ module table_rule (
         bank19_0_holds,
         bank19_1_holds
     };
-    wire [15:0] or_16113 = ({16{and_16050}} & bank16_q_s2_254_0_s3[237:222]) | ({16{and_16054}} & bank16_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_16114 = ({16{and_16058}} & bank17_q_s2_254_0_s3[237:222]) | ({16{and_16062}} & bank17_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_16115 = ({16{and_16066}} & bank18_q_s2_254_0_s3[237:222]) | ({16{and_16070}} & bank18_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_16116 = ({16{and_16074}} & bank19_q_s2_254_0_s3[237:222]) | ({16{and_16078}} & bank19_q_s2_509_255_s3[237:222]);
-    wire [15:0] or_16140 = (({16{and_16050}} & bank16_q_s3[253:238]) | ({16{and_16054}} & bank16_q_s3[508:493])) | (({16{and_16058}} & bank17_q_s3[253:238]) | ({16{and_16062}} & bank17_q_s3[508:493]));
-    wire [15:0] or_16141 = (({16{and_16066}} & bank18_q_s3[253:238]) | ({16{and_16070}} & bank18_q_s3[508:493])) | (({16{and_16074}} & bank19_q_s3[253:238]) | ({16{and_16078}} & bank19_q_s3[508:493]));
-    wire [7:0] cat_16151 = {
-        and_16050 & bank16_q_s3[254],
-        and_16054 & bank16_q_s3[509],
-        and_16058 & bank17_q_s3[254],
-        and_16062 & bank17_q_s3[509],
-        and_16066 & bank18_q_s3[254],
-        and_16070 & bank18_q_s3[509],
-        and_16074 & bank19_q_s3[254],
-        and_16078 & bank19_q_s3[509]
+    wire [15:0] or_16169 = ({16{and_16106}} & bank16_q_s2_254_0_s3[237:222]) | ({16{and_16110}} & bank16_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_16170 = ({16{and_16114}} & bank17_q_s2_254_0_s3[237:222]) | ({16{and_16118}} & bank17_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_16171 = ({16{and_16122}} & bank18_q_s2_254_0_s3[237:222]) | ({16{and_16126}} & bank18_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_16172 = ({16{and_16130}} & bank19_q_s2_254_0_s3[237:222]) | ({16{and_16134}} & bank19_q_s2_509_255_s3[237:222]);
+    wire [15:0] or_16196 = (({16{and_16106}} & bank16_q_s3[253:238]) | ({16{and_16110}} & bank16_q_s3[508:493])) | (({16{and_16114}} & bank17_q_s3[253:238]) | ({16{and_16118}} & bank17_q_s3[508:493]));
+    wire [15:0] or_16197 = (({16{and_16122}} & bank18_q_s3[253:238]) | ({16{and_16126}} & bank18_q_s3[508:493])) | (({16{and_16130}} & bank19_q_s3[253:238]) | ({16{and_16134}} & bank19_q_s3[508:493]));
+    wire [7:0] cat_16207 = {
+        and_16106 & bank16_q_s3[254],
+        and_16110 & bank16_q_s3[509],
+        and_16114 & bank17_q_s3[254],
+        and_16118 & bank17_q_s3[509],
+        and_16122 & bank18_q_s3[254],
+        and_16126 & bank18_q_s3[509],
+        and_16130 & bank19_q_s3[254],
+        and_16134 & bank19_q_s3[509]
     };
-    wire [6:0] cat_16297 = {
-        always0_1_holds & lt_16157_s3,
-        always1_0_holds & lt_16162_s3,
-        always1_1_holds & lt_16167_s3,
-        always2_0_holds & lt_16172_s3,
-        always2_1_holds & lt_16177_s3,
-        always3_0_holds & lt_16182_s3,
-        always3_1_holds & lt_16187_s3
+    wire [6:0] cat_16353 = {
+        always0_1_holds & lt_16213_s3,
+        always1_0_holds & lt_16218_s3,
+        always1_1_holds & lt_16223_s3,
+        always2_0_holds & lt_16228_s3,
+        always2_1_holds & lt_16233_s3,
+        always3_0_holds & lt_16238_s3,
+        always3_1_holds & lt_16243_s3
     };
-    wire and_16300 = always0_0_holds & ~(|cat_16297);
-    wire [6:0] cat_16301 = {
-        always0_0_holds & ~lt_16157_s3,
-        always1_0_holds & lt_16192_s3,
-        always1_1_holds & lt_16197_s3,
-        always2_0_holds & lt_16202_s3,
-        always2_1_holds & lt_16207_s3,
-        always3_0_holds & lt_16212_s3,
-        always3_1_holds & lt_16217_s3
+    wire and_16356 = always0_0_holds & ~(|cat_16353);
+    wire [6:0] cat_16357 = {
+        always0_0_holds & ~lt_16213_s3,
+        always1_0_holds & lt_16248_s3,
+        always1_1_holds & lt_16253_s3,
+        always2_0_holds & lt_16258_s3,
+        always2_1_holds & lt_16263_s3,
+        always3_0_holds & lt_16268_s3,
+        always3_1_holds & lt_16273_s3
     };
-    wire and_16304 = always0_1_holds & ~(|cat_16301);
-    wire [6:0] cat_16305 = {
-        always0_0_holds & ~lt_16162_s3,
-        always0_1_holds & ~lt_16192_s3,
-        always1_1_holds & lt_16222_s3,
-        always2_0_holds & lt_16227_s3,
-        always2_1_holds & lt_16232_s3,
-        always3_0_holds & lt_16237_s3,
-        always3_1_holds & lt_16242_s3
+    wire and_16360 = always0_1_holds & ~(|cat_16357);
+    wire [6:0] cat_16361 = {
+        always0_0_holds & ~lt_16218_s3,
+        always0_1_holds & ~lt_16248_s3,
+        always1_1_holds & lt_16278_s3,
+        always2_0_holds & lt_16283_s3,
+        always2_1_holds & lt_16288_s3,
+        always3_0_holds & lt_16293_s3,
+        always3_1_holds & lt_16298_s3
     };
-    wire and_16308 = always1_0_holds & ~(|cat_16305);
-    wire [6:0] cat_16309 = {
-        always0_0_holds & ~lt_16167_s3,
-        always0_1_holds & ~lt_16197_s3,
-        always1_0_holds & ~lt_16222_s3,
-        always2_0_holds & lt_16247_s3,
-        always2_1_holds & lt_16252_s3,
-        always3_0_holds & lt_16257_s3,
-        always3_1_holds & lt_16262_s3
+    wire and_16364 = always1_0_holds & ~(|cat_16361);
+    wire [6:0] cat_16365 = {
+        always0_0_holds & ~lt_16223_s3,
+        always0_1_holds & ~lt_16253_s3,
+        always1_0_holds & ~lt_16278_s3,
+        always2_0_holds & lt_16303_s3,
+        always2_1_holds & lt_16308_s3,
+        always3_0_holds & lt_16313_s3,
+        always3_1_holds & lt_16318_s3
     };
-    wire and_16312 = always1_1_holds & ~(|cat_16309);
-    wire [6:0] cat_16313 = {
-        always0_0_holds & ~lt_16172_s3,
-        always0_1_holds & ~lt_16202_s3,
-        always1_0_holds & ~lt_16227_s3,
-        always1_1_holds & ~lt_16247_s3,
-        always2_1_holds & lt_16267_s3,
-        always3_0_holds & lt_16272_s3,
-        always3_1_holds & lt_16277_s3
+    wire and_16368 = always1_1_holds & ~(|cat_16365);
+    wire [6:0] cat_16369 = {
+        always0_0_holds & ~lt_16228_s3,
+        always0_1_holds & ~lt_16258_s3,
+        always1_0_holds & ~lt_16283_s3,
+        always1_1_holds & ~lt_16303_s3,
+        always2_1_holds & lt_16323_s3,
+        always3_0_holds & lt_16328_s3,
+        always3_1_holds & lt_16333_s3
     };
-    wire and_16316 = always2_0_holds & ~(|cat_16313);
-    wire [6:0] cat_16317 = {
-        always0_0_holds & ~lt_16177_s3,
-        always0_1_holds & ~lt_16207_s3,
-        always1_0_holds & ~lt_16232_s3,
-        always1_1_holds & ~lt_16252_s3,
-        always2_0_holds & ~lt_16267_s3,
-        always3_0_holds & lt_16282_s3,
-        always3_1_holds & lt_16287_s3
+    wire and_16372 = always2_0_holds & ~(|cat_16369);
+    wire [6:0] cat_16373 = {
+        always0_0_holds & ~lt_16233_s3,
+        always0_1_holds & ~lt_16263_s3,
+        always1_0_holds & ~lt_16288_s3,
+        always1_1_holds & ~lt_16308_s3,
+        always2_0_holds & ~lt_16323_s3,
+        always3_0_holds & lt_16338_s3,
+        always3_1_holds & lt_16343_s3
     };
-    wire and_16320 = always2_1_holds & ~(|cat_16317);
-    wire [6:0] cat_16321 = {
-        always0_0_holds & ~lt_16182_s3,
-        always0_1_holds & ~lt_16212_s3,
-        always1_0_holds & ~lt_16237_s3,
-        always1_1_holds & ~lt_16257_s3,
-        always2_0_holds & ~lt_16272_s3,
-        always2_1_holds & ~lt_16282_s3,
-        always3_1_holds & lt_16292_s3
+    wire and_16376 = always2_1_holds & ~(|cat_16373);
+    wire [6:0] cat_16377 = {
+        always0_0_holds & ~lt_16238_s3,
+        always0_1_holds & ~lt_16268_s3,
+        always1_0_holds & ~lt_16293_s3,
+        always1_1_holds & ~lt_16313_s3,
+        always2_0_holds & ~lt_16328_s3,
+        always2_1_holds & ~lt_16338_s3,
+        always3_1_holds & lt_16348_s3
     };
-    wire and_16324 = always3_0_holds & ~(|cat_16321);
-    wire [6:0] cat_16325 = {
-        always0_0_holds & ~lt_16187_s3,
-        always0_1_holds & ~lt_16217_s3,
-        always1_0_holds & ~lt_16242_s3,
-        always1_1_holds & ~lt_16262_s3,
-        always2_0_holds & ~lt_16277_s3,
-        always2_1_holds & ~lt_16287_s3,
-        always3_0_holds & ~lt_16292_s3
+    wire and_16380 = always3_0_holds & ~(|cat_16377);
+    wire [6:0] cat_16381 = {
+        always0_0_holds & ~lt_16243_s3,
+        always0_1_holds & ~lt_16273_s3,
+        always1_0_holds & ~lt_16298_s3,
+        always1_1_holds & ~lt_16318_s3,
+        always2_0_holds & ~lt_16333_s3,
+        always2_1_holds & ~lt_16343_s3,
+        always3_0_holds & ~lt_16348_s3
     };
-    wire and_16328 = always3_1_holds & ~(|cat_16325);
-    wire [7:0] cat_16329 = {
+    wire and_16384 = always3_1_holds & ~(|cat_16381);
+    wire [7:0] cat_16385 = {
         always0_0_holds,
         always0_1_holds,
         always1_0_holds,
@@ -4305,103 +4371,103 @@ module table_rule (
         always3_0_holds,
         always3_1_holds
     };
-    wire [15:0] or_16363 = ({16{and_16300}} & always0_254_0_s3[237:222]) | ({16{and_16304}} & always0_509_255_s3[237:222]);
-    wire [15:0] or_16364 = ({16{and_16308}} & always1_254_0_s3[237:222]) | ({16{and_16312}} & always1_509_255_s3[237:222]);
-    wire [15:0] or_16365 = ({16{and_16316}} & always2_254_0_s3[237:222]) | ({16{and_16320}} & always2_509_255_s3[237:222]);
-    wire [15:0] or_16366 = ({16{and_16324}} & always3_254_0_s3[237:222]) | ({16{and_16328}} & always3_509_255_s3[237:222]);
-    wire [15:0] or_16390 = (({16{and_16300}} & always0_s3[253:238]) | ({16{and_16304}} & always0_s3[508:493])) | (({16{and_16308}} & always1_s3[253:238]) | ({16{and_16312}} & always1_s3[508:493]));
-    wire [15:0] or_16391 = (({16{and_16316}} & always2_s3[253:238]) | ({16{and_16320}} & always2_s3[508:493])) | (({16{and_16324}} & always3_s3[253:238]) | ({16{and_16328}} & always3_s3[508:493]));
-    wire [7:0] cat_16401 = {
-        and_16300 & always0_s3[254],
-        and_16304 & always0_s3[509],
-        and_16308 & always1_s3[254],
-        and_16312 & always1_s3[509],
-        and_16316 & always2_s3[254],
-        and_16320 & always2_s3[509],
-        and_16324 & always3_s3[254],
-        and_16328 & always3_s3[509]
+    wire [15:0] or_16419 = ({16{and_16356}} & always0_254_0_s3[237:222]) | ({16{and_16360}} & always0_509_255_s3[237:222]);
+    wire [15:0] or_16420 = ({16{and_16364}} & always1_254_0_s3[237:222]) | ({16{and_16368}} & always1_509_255_s3[237:222]);
+    wire [15:0] or_16421 = ({16{and_16372}} & always2_254_0_s3[237:222]) | ({16{and_16376}} & always2_509_255_s3[237:222]);
+    wire [15:0] or_16422 = ({16{and_16380}} & always3_254_0_s3[237:222]) | ({16{and_16384}} & always3_509_255_s3[237:222]);
+    wire [15:0] or_16446 = (({16{and_16356}} & always0_s3[253:238]) | ({16{and_16360}} & always0_s3[508:493])) | (({16{and_16364}} & always1_s3[253:238]) | ({16{and_16368}} & always1_s3[508:493]));
+    wire [15:0] or_16447 = (({16{and_16372}} & always2_s3[253:238]) | ({16{and_16376}} & always2_s3[508:493])) | (({16{and_16380}} & always3_s3[253:238]) | ({16{and_16384}} & always3_s3[508:493]));
+    wire [7:0] cat_16457 = {
+        and_16356 & always0_s3[254],
+        and_16360 & always0_s3[509],
+        and_16364 & always1_s3[254],
+        and_16368 & always1_s3[509],
+        and_16372 & always2_s3[254],
+        and_16376 & always2_s3[509],
+        and_16380 & always3_s3[254],
+        and_16384 & always3_s3[509]
     };
-    wire [6:0] cat_16547 = {
-        always4_1_holds & lt_16407_s3,
-        always5_0_holds & lt_16412_s3,
-        always5_1_holds & lt_16417_s3,
-        always6_0_holds & lt_16422_s3,
-        always6_1_holds & lt_16427_s3,
-        always7_0_holds & lt_16432_s3,
-        always7_1_holds & lt_16437_s3
+    wire [6:0] cat_16603 = {
+        always4_1_holds & lt_16463_s3,
+        always5_0_holds & lt_16468_s3,
+        always5_1_holds & lt_16473_s3,
+        always6_0_holds & lt_16478_s3,
+        always6_1_holds & lt_16483_s3,
+        always7_0_holds & lt_16488_s3,
+        always7_1_holds & lt_16493_s3
     };
-    wire and_16550 = always4_0_holds & ~(|cat_16547);
-    wire [6:0] cat_16551 = {
-        always4_0_holds & ~lt_16407_s3,
-        always5_0_holds & lt_16442_s3,
-        always5_1_holds & lt_16447_s3,
-        always6_0_holds & lt_16452_s3,
-        always6_1_holds & lt_16457_s3,
-        always7_0_holds & lt_16462_s3,
-        always7_1_holds & lt_16467_s3
+    wire and_16606 = always4_0_holds & ~(|cat_16603);
+    wire [6:0] cat_16607 = {
+        always4_0_holds & ~lt_16463_s3,
+        always5_0_holds & lt_16498_s3,
+        always5_1_holds & lt_16503_s3,
+        always6_0_holds & lt_16508_s3,
+        always6_1_holds & lt_16513_s3,
+        always7_0_holds & lt_16518_s3,
+        always7_1_holds & lt_16523_s3
     };
-    wire and_16554 = always4_1_holds & ~(|cat_16551);
-    wire [6:0] cat_16555 = {
-        always4_0_holds & ~lt_16412_s3,
-        always4_1_holds & ~lt_16442_s3,
-        always5_1_holds & lt_16472_s3,
-        always6_0_holds & lt_16477_s3,
-        always6_1_holds & lt_16482_s3,
-        always7_0_holds & lt_16487_s3,
-        always7_1_holds & lt_16492_s3
+    wire and_16610 = always4_1_holds & ~(|cat_16607);
+    wire [6:0] cat_16611 = {
+        always4_0_holds & ~lt_16468_s3,
+        always4_1_holds & ~lt_16498_s3,
+        always5_1_holds & lt_16528_s3,
+        always6_0_holds & lt_16533_s3,
+        always6_1_holds & lt_16538_s3,
+        always7_0_holds & lt_16543_s3,
+        always7_1_holds & lt_16548_s3
     };
-    wire and_16558 = always5_0_holds & ~(|cat_16555);
-    wire [6:0] cat_16559 = {
-        always4_0_holds & ~lt_16417_s3,
-        always4_1_holds & ~lt_16447_s3,
-        always5_0_holds & ~lt_16472_s3,
-        always6_0_holds & lt_16497_s3,
-        always6_1_holds & lt_16502_s3,
-        always7_0_holds & lt_16507_s3,
-        always7_1_holds & lt_16512_s3
+    wire and_16614 = always5_0_holds & ~(|cat_16611);
+    wire [6:0] cat_16615 = {
+        always4_0_holds & ~lt_16473_s3,
+        always4_1_holds & ~lt_16503_s3,
+        always5_0_holds & ~lt_16528_s3,
+        always6_0_holds & lt_16553_s3,
+        always6_1_holds & lt_16558_s3,
+        always7_0_holds & lt_16563_s3,
+        always7_1_holds & lt_16568_s3
     };
-    wire and_16562 = always5_1_holds & ~(|cat_16559);
-    wire [6:0] cat_16563 = {
-        always4_0_holds & ~lt_16422_s3,
-        always4_1_holds & ~lt_16452_s3,
-        always5_0_holds & ~lt_16477_s3,
-        always5_1_holds & ~lt_16497_s3,
-        always6_1_holds & lt_16517_s3,
-        always7_0_holds & lt_16522_s3,
-        always7_1_holds & lt_16527_s3
+    wire and_16618 = always5_1_holds & ~(|cat_16615);
+    wire [6:0] cat_16619 = {
+        always4_0_holds & ~lt_16478_s3,
+        always4_1_holds & ~lt_16508_s3,
+        always5_0_holds & ~lt_16533_s3,
+        always5_1_holds & ~lt_16553_s3,
+        always6_1_holds & lt_16573_s3,
+        always7_0_holds & lt_16578_s3,
+        always7_1_holds & lt_16583_s3
     };
-    wire and_16566 = always6_0_holds & ~(|cat_16563);
-    wire [6:0] cat_16567 = {
-        always4_0_holds & ~lt_16427_s3,
-        always4_1_holds & ~lt_16457_s3,
-        always5_0_holds & ~lt_16482_s3,
-        always5_1_holds & ~lt_16502_s3,
-        always6_0_holds & ~lt_16517_s3,
-        always7_0_holds & lt_16532_s3,
-        always7_1_holds & lt_16537_s3
+    wire and_16622 = always6_0_holds & ~(|cat_16619);
+    wire [6:0] cat_16623 = {
+        always4_0_holds & ~lt_16483_s3,
+        always4_1_holds & ~lt_16513_s3,
+        always5_0_holds & ~lt_16538_s3,
+        always5_1_holds & ~lt_16558_s3,
+        always6_0_holds & ~lt_16573_s3,
+        always7_0_holds & lt_16588_s3,
+        always7_1_holds & lt_16593_s3
     };
-    wire and_16570 = always6_1_holds & ~(|cat_16567);
-    wire [6:0] cat_16571 = {
-        always4_0_holds & ~lt_16432_s3,
-        always4_1_holds & ~lt_16462_s3,
-        always5_0_holds & ~lt_16487_s3,
-        always5_1_holds & ~lt_16507_s3,
-        always6_0_holds & ~lt_16522_s3,
-        always6_1_holds & ~lt_16532_s3,
-        always7_1_holds & lt_16542_s3
+    wire and_16626 = always6_1_holds & ~(|cat_16623);
+    wire [6:0] cat_16627 = {
+        always4_0_holds & ~lt_16488_s3,
+        always4_1_holds & ~lt_16518_s3,
+        always5_0_holds & ~lt_16543_s3,
+        always5_1_holds & ~lt_16563_s3,
+        always6_0_holds & ~lt_16578_s3,
+        always6_1_holds & ~lt_16588_s3,
+        always7_1_holds & lt_16598_s3
     };
-    wire and_16574 = always7_0_holds & ~(|cat_16571);
-    wire [6:0] cat_16575 = {
-        always4_0_holds & ~lt_16437_s3,
-        always4_1_holds & ~lt_16467_s3,
-        always5_0_holds & ~lt_16492_s3,
-        always5_1_holds & ~lt_16512_s3,
-        always6_0_holds & ~lt_16527_s3,
-        always6_1_holds & ~lt_16537_s3,
-        always7_0_holds & ~lt_16542_s3
+    wire and_16630 = always7_0_holds & ~(|cat_16627);
+    wire [6:0] cat_16631 = {
+        always4_0_holds & ~lt_16493_s3,
+        always4_1_holds & ~lt_16523_s3,
+        always5_0_holds & ~lt_16548_s3,
+        always5_1_holds & ~lt_16568_s3,
+        always6_0_holds & ~lt_16583_s3,
+        always6_1_holds & ~lt_16593_s3,
+        always7_0_holds & ~lt_16598_s3
     };
-    wire and_16578 = always7_1_holds & ~(|cat_16575);
-    wire [7:0] cat_16579 = {
+    wire and_16634 = always7_1_holds & ~(|cat_16631);
+    wire [7:0] cat_16635 = {
         always4_0_holds,
         always4_1_holds,
         always5_0_holds,
@@ -4411,158 +4477,158 @@ module table_rule (
         always7_0_holds,
         always7_1_holds
     };
-    wire [15:0] or_16613 = ({16{and_16550}} & always4_254_0_s3[237:222]) | ({16{and_16554}} & always4_509_255_s3[237:222]);
-    wire [15:0] or_16614 = ({16{and_16558}} & always5_254_0_s3[237:222]) | ({16{and_16562}} & always5_509_255_s3[237:222]);
-    wire [15:0] or_16615 = ({16{and_16566}} & always6_254_0_s3[237:222]) | ({16{and_16570}} & always6_509_255_s3[237:222]);
-    wire [15:0] or_16616 = ({16{and_16574}} & always7_254_0_s3[237:222]) | ({16{and_16578}} & always7_509_255_s3[237:222]);
-    wire [15:0] or_16640 = (({16{and_16550}} & always4_s3[253:238]) | ({16{and_16554}} & always4_s3[508:493])) | (({16{and_16558}} & always5_s3[253:238]) | ({16{and_16562}} & always5_s3[508:493]));
-    wire [15:0] or_16641 = (({16{and_16566}} & always6_s3[253:238]) | ({16{and_16570}} & always6_s3[508:493])) | (({16{and_16574}} & always7_s3[253:238]) | ({16{and_16578}} & always7_s3[508:493]));
-    wire [7:0] cat_16651 = {
-        and_16550 & always4_s3[254],
-        and_16554 & always4_s3[509],
-        and_16558 & always5_s3[254],
-        and_16562 & always5_s3[509],
-        and_16566 & always6_s3[254],
-        and_16570 & always6_s3[509],
-        and_16574 & always7_s3[254],
-        and_16578 & always7_s3[509]
+    wire [15:0] or_16669 = ({16{and_16606}} & always4_254_0_s3[237:222]) | ({16{and_16610}} & always4_509_255_s3[237:222]);
+    wire [15:0] or_16670 = ({16{and_16614}} & always5_254_0_s3[237:222]) | ({16{and_16618}} & always5_509_255_s3[237:222]);
+    wire [15:0] or_16671 = ({16{and_16622}} & always6_254_0_s3[237:222]) | ({16{and_16626}} & always6_509_255_s3[237:222]);
+    wire [15:0] or_16672 = ({16{and_16630}} & always7_254_0_s3[237:222]) | ({16{and_16634}} & always7_509_255_s3[237:222]);
+    wire [15:0] or_16696 = (({16{and_16606}} & always4_s3[253:238]) | ({16{and_16610}} & always4_s3[508:493])) | (({16{and_16614}} & always5_s3[253:238]) | ({16{and_16618}} & always5_s3[508:493]));
+    wire [15:0] or_16697 = (({16{and_16622}} & always6_s3[253:238]) | ({16{and_16626}} & always6_s3[508:493])) | (({16{and_16630}} & always7_s3[253:238]) | ({16{and_16634}} & always7_s3[508:493]));
+    wire [7:0] cat_16707 = {
+        and_16606 & always4_s3[254],
+        and_16610 & always4_s3[509],
+        and_16614 & always5_s3[254],
+        and_16618 & always5_s3[509],
+        and_16622 & always6_s3[254],
+        and_16626 & always6_s3[509],
+        and_16630 & always7_s3[254],
+        and_16634 & always7_s3[509]
     };
-    wire lt_16657 = or_15369_s4 < or_15119_s4;
-    wire lt_16661 = or_15619_s4 < or_15119_s4;
-    wire lt_16665 = or_15869_s4 < or_15119_s4;
-    wire lt_16669 = or_16119_s4 < or_15119_s4;
-    wire lt_16673 = or_16369_s4 < or_15119_s4;
-    wire lt_16677 = or_16619_s4 < or_15119_s4;
-    wire lt_16681 = or_15619_s4 < or_15369_s4;
-    wire lt_16685 = or_15869_s4 < or_15369_s4;
-    wire lt_16689 = or_16119_s4 < or_15369_s4;
-    wire lt_16693 = or_16369_s4 < or_15369_s4;
-    wire lt_16697 = or_16619_s4 < or_15369_s4;
-    wire lt_16701 = or_15869_s4 < or_15619_s4;
-    wire lt_16705 = or_16119_s4 < or_15619_s4;
-    wire lt_16709 = or_16369_s4 < or_15619_s4;
-    wire lt_16713 = or_16619_s4 < or_15619_s4;
-    wire lt_16717 = or_16119_s4 < or_15869_s4;
-    wire lt_16721 = or_16369_s4 < or_15869_s4;
-    wire lt_16725 = or_16619_s4 < or_15869_s4;
-    wire lt_16729 = or_16369_s4 < or_16119_s4;
-    wire lt_16733 = or_16619_s4 < or_16119_s4;
-    wire lt_16737 = or_16619_s4 < or_16369_s4;
-    wire [5:0] cat_16741 = {
-        red_15330_s4 & lt_16657,
-        red_15580_s4 & lt_16661,
-        red_15830_s4 & lt_16665,
-        red_16080_s4 & lt_16669,
-        red_16330_s4 & lt_16673,
-        red_16580_s4 & lt_16677
+    wire lt_16713 = or_15425_s4 < or_15175_s4;
+    wire lt_16717 = or_15675_s4 < or_15175_s4;
+    wire lt_16721 = or_15925_s4 < or_15175_s4;
+    wire lt_16725 = or_16175_s4 < or_15175_s4;
+    wire lt_16729 = or_16425_s4 < or_15175_s4;
+    wire lt_16733 = or_16675_s4 < or_15175_s4;
+    wire lt_16737 = or_15675_s4 < or_15425_s4;
+    wire lt_16741 = or_15925_s4 < or_15425_s4;
+    wire lt_16745 = or_16175_s4 < or_15425_s4;
+    wire lt_16749 = or_16425_s4 < or_15425_s4;
+    wire lt_16753 = or_16675_s4 < or_15425_s4;
+    wire lt_16757 = or_15925_s4 < or_15675_s4;
+    wire lt_16761 = or_16175_s4 < or_15675_s4;
+    wire lt_16765 = or_16425_s4 < or_15675_s4;
+    wire lt_16769 = or_16675_s4 < or_15675_s4;
+    wire lt_16773 = or_16175_s4 < or_15925_s4;
+    wire lt_16777 = or_16425_s4 < or_15925_s4;
+    wire lt_16781 = or_16675_s4 < or_15925_s4;
+    wire lt_16785 = or_16425_s4 < or_16175_s4;
+    wire lt_16789 = or_16675_s4 < or_16175_s4;
+    wire lt_16793 = or_16675_s4 < or_16425_s4;
+    wire [5:0] cat_16797 = {
+        red_15386_s4 & lt_16713,
+        red_15636_s4 & lt_16717,
+        red_15886_s4 & lt_16721,
+        red_16136_s4 & lt_16725,
+        red_16386_s4 & lt_16729,
+        red_16636_s4 & lt_16733
     };
-    wire and_16744 = red_15080_s4 & ~(|cat_16741);
-    wire [5:0] cat_16745 = {
-        red_15080_s4 & ~lt_16657,
-        red_15580_s4 & lt_16681,
-        red_15830_s4 & lt_16685,
-        red_16080_s4 & lt_16689,
-        red_16330_s4 & lt_16693,
-        red_16580_s4 & lt_16697
+    wire and_16800 = red_15136_s4 & ~(|cat_16797);
+    wire [5:0] cat_16801 = {
+        red_15136_s4 & ~lt_16713,
+        red_15636_s4 & lt_16737,
+        red_15886_s4 & lt_16741,
+        red_16136_s4 & lt_16745,
+        red_16386_s4 & lt_16749,
+        red_16636_s4 & lt_16753
     };
-    wire and_16748 = red_15330_s4 & ~(|cat_16745);
-    wire [5:0] cat_16749 = {
-        red_15080_s4 & ~lt_16661,
-        red_15330_s4 & ~lt_16681,
-        red_15830_s4 & lt_16701,
-        red_16080_s4 & lt_16705,
-        red_16330_s4 & lt_16709,
-        red_16580_s4 & lt_16713
+    wire and_16804 = red_15386_s4 & ~(|cat_16801);
+    wire [5:0] cat_16805 = {
+        red_15136_s4 & ~lt_16717,
+        red_15386_s4 & ~lt_16737,
+        red_15886_s4 & lt_16757,
+        red_16136_s4 & lt_16761,
+        red_16386_s4 & lt_16765,
+        red_16636_s4 & lt_16769
     };
-    wire and_16752 = red_15580_s4 & ~(|cat_16749);
-    wire [5:0] cat_16753 = {
-        red_15080_s4 & ~lt_16665,
-        red_15330_s4 & ~lt_16685,
-        red_15580_s4 & ~lt_16701,
-        red_16080_s4 & lt_16717,
-        red_16330_s4 & lt_16721,
-        red_16580_s4 & lt_16725
+    wire and_16808 = red_15636_s4 & ~(|cat_16805);
+    wire [5:0] cat_16809 = {
+        red_15136_s4 & ~lt_16721,
+        red_15386_s4 & ~lt_16741,
+        red_15636_s4 & ~lt_16757,
+        red_16136_s4 & lt_16773,
+        red_16386_s4 & lt_16777,
+        red_16636_s4 & lt_16781
     };
-    wire and_16756 = red_15830_s4 & ~(|cat_16753);
-    wire [5:0] cat_16757 = {
-        red_15080_s4 & ~lt_16669,
-        red_15330_s4 & ~lt_16689,
-        red_15580_s4 & ~lt_16705,
-        red_15830_s4 & ~lt_16717,
-        red_16330_s4 & lt_16729,
-        red_16580_s4 & lt_16733
+    wire and_16812 = red_15886_s4 & ~(|cat_16809);
+    wire [5:0] cat_16813 = {
+        red_15136_s4 & ~lt_16725,
+        red_15386_s4 & ~lt_16745,
+        red_15636_s4 & ~lt_16761,
+        red_15886_s4 & ~lt_16773,
+        red_16386_s4 & lt_16785,
+        red_16636_s4 & lt_16789
     };
-    wire and_16760 = red_16080_s4 & ~(|cat_16757);
-    wire [5:0] cat_16761 = {
-        red_15080_s4 & ~lt_16673,
-        red_15330_s4 & ~lt_16693,
-        red_15580_s4 & ~lt_16709,
-        red_15830_s4 & ~lt_16721,
-        red_16080_s4 & ~lt_16729,
-        red_16580_s4 & lt_16737
+    wire and_16816 = red_16136_s4 & ~(|cat_16813);
+    wire [5:0] cat_16817 = {
+        red_15136_s4 & ~lt_16729,
+        red_15386_s4 & ~lt_16749,
+        red_15636_s4 & ~lt_16765,
+        red_15886_s4 & ~lt_16777,
+        red_16136_s4 & ~lt_16785,
+        red_16636_s4 & lt_16793
     };
-    wire and_16764 = red_16330_s4 & ~(|cat_16761);
-    wire [5:0] cat_16765 = {
-        red_15080_s4 & ~lt_16677,
-        red_15330_s4 & ~lt_16697,
-        red_15580_s4 & ~lt_16713,
-        red_15830_s4 & ~lt_16725,
-        red_16080_s4 & ~lt_16733,
-        red_16330_s4 & ~lt_16737
+    wire and_16820 = red_16386_s4 & ~(|cat_16817);
+    wire [5:0] cat_16821 = {
+        red_15136_s4 & ~lt_16733,
+        red_15386_s4 & ~lt_16753,
+        red_15636_s4 & ~lt_16769,
+        red_15886_s4 & ~lt_16781,
+        red_16136_s4 & ~lt_16789,
+        red_16386_s4 & ~lt_16793
     };
-    wire and_16768 = red_16580_s4 & ~(|cat_16765);
-    wire [6:0] cat_16769 = {
-        red_15080_s4,
-        red_15330_s4,
-        red_15580_s4,
-        red_15830_s4,
-        red_16080_s4,
-        red_16330_s4,
-        red_16580_s4
+    wire and_16824 = red_16636_s4 & ~(|cat_16821);
+    wire [6:0] cat_16825 = {
+        red_15136_s4,
+        red_15386_s4,
+        red_15636_s4,
+        red_15886_s4,
+        red_16136_s4,
+        red_16386_s4,
+        red_16636_s4
     };
-    wire [15:0] or_16788 = (({16{and_16744}} & or_15142_s4) | ({16{and_16748}} & or_15392_s4)) | (({16{and_16752}} & or_15642_s4) | ({16{and_16756}} & or_15892_s4));
-    wire [15:0] or_16789 = (({16{and_16760}} & or_16142_s4) | ({16{and_16764}} & or_16392_s4)) | ({16{and_16768}} & or_16642_s4);
-    wire [6:0] cat_16798 = {
-        and_16744 & red_15152_s4,
-        and_16748 & red_15402_s4,
-        and_16752 & red_15652_s4,
-        and_16756 & red_15902_s4,
-        and_16760 & red_16152_s4,
-        and_16764 & red_16402_s4,
-        and_16768 & red_16652_s4
+    wire [15:0] or_16844 = (({16{and_16800}} & or_15198_s4) | ({16{and_16804}} & or_15448_s4)) | (({16{and_16808}} & or_15698_s4) | ({16{and_16812}} & or_15948_s4));
+    wire [15:0] or_16845 = (({16{and_16816}} & or_16198_s4) | ({16{and_16820}} & or_16448_s4)) | ({16{and_16824}} & or_16698_s4);
+    wire [6:0] cat_16854 = {
+        and_16800 & red_15208_s4,
+        and_16804 & red_15458_s4,
+        and_16808 & red_15708_s4,
+        and_16812 & red_15958_s4,
+        and_16816 & red_16208_s4,
+        and_16820 & red_16458_s4,
+        and_16824 & red_16708_s4
     };
-    assign rule = {16{hit}} & or_16790_s5;
-    assign permit = red_16799_s5 & hit;
-    wire [509:0] or_16816 = (({510{and_590_d3}} & bank0_cfg_q1) | ({510{and_1125_d3}} & bank1_cfg_q1)) | (({510{and_1658_d3}} & bank2_cfg_q1) | ({510{and_2191_d3}} & bank3_cfg_q1));
-    wire [509:0] or_16817 = (({510{and_2724_d3}} & bank4_cfg_q1) | ({510{and_3257_d3}} & bank5_cfg_q1)) | (({510{and_3790_d3}} & bank6_cfg_q1) | ({510{and_4323_d3}} & bank7_cfg_q1));
-    wire [509:0] or_16818 = (({510{and_4856_d3}} & bank8_cfg_q1) | ({510{and_5389_d3}} & bank9_cfg_q1)) | (({510{and_5922_d3}} & bank10_cfg_q1) | ({510{and_6455_d3}} & bank11_cfg_q1));
-    wire [509:0] or_16819 = (({510{and_6988_d3}} & bank12_cfg_q1) | ({510{and_7521_d3}} & bank13_cfg_q1)) | (({510{and_8054_d3}} & bank14_cfg_q1) | ({510{and_8587_d3}} & bank15_cfg_q1));
-    wire [509:0] or_16820 = (({510{and_9120_d3}} & bank16_cfg_q1) | ({510{and_9653_d3}} & bank17_cfg_q1)) | (({510{and_10186_d3}} & bank18_cfg_q1) | ({510{and_10719_d3}} & bank19_cfg_q1));
-    wire [509:0] or_16825 = ((or_16816 | or_16817) | (or_16818 | or_16819)) | (or_16820 | ({510{and_10736_d3}} & always_read));
-    wire [20:0] cat_16826 = {
-        and_590_d3,
-        and_1125_d3,
-        and_1658_d3,
-        and_2191_d3,
-        and_2724_d3,
-        and_3257_d3,
-        and_3790_d3,
-        and_4323_d3,
-        and_4856_d3,
-        and_5389_d3,
-        and_5922_d3,
-        and_6455_d3,
-        and_6988_d3,
-        and_7521_d3,
-        and_8054_d3,
-        and_8587_d3,
-        and_9120_d3,
-        and_9653_d3,
-        and_10186_d3,
-        and_10719_d3,
-        and_10736_d3
+    assign rule = {16{hit}} & or_16846_s5;
+    assign permit = red_16855_s5 & hit;
+    wire [509:0] or_16872 = (({510{and_592_d3}} & bank0_cfg_q1) | ({510{and_1129_d3}} & bank1_cfg_q1)) | (({510{and_1664_d3}} & bank2_cfg_q1) | ({510{and_2199_d3}} & bank3_cfg_q1));
+    wire [509:0] or_16873 = (({510{and_2734_d3}} & bank4_cfg_q1) | ({510{and_3269_d3}} & bank5_cfg_q1)) | (({510{and_3804_d3}} & bank6_cfg_q1) | ({510{and_4339_d3}} & bank7_cfg_q1));
+    wire [509:0] or_16874 = (({510{and_4874_d3}} & bank8_cfg_q1) | ({510{and_5409_d3}} & bank9_cfg_q1)) | (({510{and_5944_d3}} & bank10_cfg_q1) | ({510{and_6479_d3}} & bank11_cfg_q1));
+    wire [509:0] or_16875 = (({510{and_7014_d3}} & bank12_cfg_q1) | ({510{and_7549_d3}} & bank13_cfg_q1)) | (({510{and_8084_d3}} & bank14_cfg_q1) | ({510{and_8619_d3}} & bank15_cfg_q1));
+    wire [509:0] or_16876 = (({510{and_9154_d3}} & bank16_cfg_q1) | ({510{and_9689_d3}} & bank17_cfg_q1)) | (({510{and_10224_d3}} & bank18_cfg_q1) | ({510{and_10759_d3}} & bank19_cfg_q1));
+    wire [509:0] or_16881 = ((or_16872 | or_16873) | (or_16874 | or_16875)) | (or_16876 | ({510{and_10776_d3}} & always_read));
+    wire [20:0] cat_16882 = {
+        and_592_d3,
+        and_1129_d3,
+        and_1664_d3,
+        and_2199_d3,
+        and_2734_d3,
+        and_3269_d3,
+        and_3804_d3,
+        and_4339_d3,
+        and_4874_d3,
+        and_5409_d3,
+        and_5944_d3,
+        and_6479_d3,
+        and_7014_d3,
+        and_7549_d3,
+        and_8084_d3,
+        and_8619_d3,
+        and_9154_d3,
+        and_9689_d3,
+        and_10224_d3,
+        and_10759_d3,
+        and_10776_d3
     };
-    wire answers = |cat_16826;
+    wire answers = |cat_16882;
     assign cfg_rdata = answer_4;
 
     always @(posedge clk) begin
@@ -4572,464 +4638,492 @@ module table_rule (
         and_403_s3 <= mux_392 & mux_402;
         and_459_s3 <= and_459;
         and_423_s3 <= and_423;
-        or_382_s3 <= (~(|cat_202) & ~(|cat_366)) | ~(bank0_q_s2[3:2] == 2'd3);
+        or_381_s3 <= ~(|cat_202) | not_380;
+        or_382_s3 <= ~(|cat_366) | not_380;
         bank0_q_s3 <= bank0_q_s2;
-        and_566_s3 <= and_565 & (bank0_q_s2[476:465] == set);
-        and_559_s3 <= and_559;
-        and_510_s3 <= mux_499 & mux_509;
-        and_562_s3 <= and_562;
-        and_528_s3 <= and_528;
-        not_489_s3 <= ~(bank0_q_s2[258:257] == 2'd3);
-        if (and_587) wdata0_here <= cfg_wdata;
+        and_568_s3 <= and_567 & (bank0_q_s2[476:465] == set);
+        and_561_s3 <= and_561;
+        and_512_s3 <= mux_501 & mux_511;
+        and_564_s3 <= and_564;
+        and_530_s3 <= and_530;
+        not_491_s3 <= ~(bank0_q_s2[258:257] == 2'd3);
+        if (and_589) wdata0_here <= cfg_wdata;
         cfg_row_d1 <= cfg_row;
-        if (and_590_d2) bank0_cfg_q1 <= bank0_cfg_q;
+        if (and_592_d2) bank0_cfg_q1 <= bank0_cfg_q;
         bank1_q_s2 <= bank1_q;
-        and_999_s3 <= and_998 & (bank1_q_s2[221:210] == set);
-        and_992_s3 <= and_992;
-        and_941_s3 <= mux_930 & mux_940;
-        and_995_s3 <= and_995;
-        and_961_s3 <= and_961;
-        or_920_s3 <= (~(|cat_752) & ~(|cat_904)) | ~(bank1_q_s2[3:2] == 2'd3);
+        and_1001_s3 <= and_1000 & (bank1_q_s2[221:210] == set);
+        and_994_s3 <= and_994;
+        and_943_s3 <= mux_932 & mux_942;
+        and_997_s3 <= and_997;
+        and_963_s3 <= and_963;
+        or_921_s3 <= ~(|cat_754) | not_920;
+        or_922_s3 <= ~(|cat_906) | not_920;
         bank1_q_s3 <= bank1_q_s2;
-        and_1102_s3 <= and_1101 & (bank1_q_s2[476:465] == set);
-        and_1095_s3 <= and_1095;
-        and_1046_s3 <= mux_1035 & mux_1045;
-        and_1098_s3 <= and_1098;
-        and_1064_s3 <= and_1064;
-        not_1025_s3 <= ~(bank1_q_s2[258:257] == 2'd3);
-        if (and_1122) wdata1_here <= cfg_wdata;
-        if (and_1125_d2) bank1_cfg_q1 <= bank1_cfg_q;
+        and_1106_s3 <= and_1105 & (bank1_q_s2[476:465] == set);
+        and_1099_s3 <= and_1099;
+        and_1050_s3 <= mux_1039 & mux_1049;
+        and_1102_s3 <= and_1102;
+        and_1068_s3 <= and_1068;
+        not_1029_s3 <= ~(bank1_q_s2[258:257] == 2'd3);
+        if (and_1126) wdata1_here <= cfg_wdata;
+        if (and_1129_d2) bank1_cfg_q1 <= bank1_cfg_q;
         bank2_q_s2 <= bank2_q;
-        and_1532_s3 <= and_1531 & (bank2_q_s2[221:210] == set);
-        and_1525_s3 <= and_1525;
-        and_1474_s3 <= mux_1463 & mux_1473;
-        and_1528_s3 <= and_1528;
-        and_1494_s3 <= and_1494;
-        or_1453_s3 <= (~(|cat_1285) & ~(|cat_1437)) | ~(bank2_q_s2[3:2] == 2'd3);
+        and_1536_s3 <= and_1535 & (bank2_q_s2[221:210] == set);
+        and_1529_s3 <= and_1529;
+        and_1478_s3 <= mux_1467 & mux_1477;
+        and_1532_s3 <= and_1532;
+        and_1498_s3 <= and_1498;
+        or_1456_s3 <= ~(|cat_1289) | not_1455;
+        or_1457_s3 <= ~(|cat_1441) | not_1455;
         bank2_q_s3 <= bank2_q_s2;
-        and_1635_s3 <= and_1634 & (bank2_q_s2[476:465] == set);
-        and_1628_s3 <= and_1628;
-        and_1579_s3 <= mux_1568 & mux_1578;
-        and_1631_s3 <= and_1631;
-        and_1597_s3 <= and_1597;
-        not_1558_s3 <= ~(bank2_q_s2[258:257] == 2'd3);
-        if (and_1655) wdata2_here <= cfg_wdata;
-        if (and_1658_d2) bank2_cfg_q1 <= bank2_cfg_q;
+        and_1641_s3 <= and_1640 & (bank2_q_s2[476:465] == set);
+        and_1634_s3 <= and_1634;
+        and_1585_s3 <= mux_1574 & mux_1584;
+        and_1637_s3 <= and_1637;
+        and_1603_s3 <= and_1603;
+        not_1564_s3 <= ~(bank2_q_s2[258:257] == 2'd3);
+        if (and_1661) wdata2_here <= cfg_wdata;
+        if (and_1664_d2) bank2_cfg_q1 <= bank2_cfg_q;
         bank3_q_s2 <= bank3_q;
-        and_2065_s3 <= and_2064 & (bank3_q_s2[221:210] == set);
-        and_2058_s3 <= and_2058;
-        and_2007_s3 <= mux_1996 & mux_2006;
-        and_2061_s3 <= and_2061;
-        and_2027_s3 <= and_2027;
-        or_1986_s3 <= (~(|cat_1818) & ~(|cat_1970)) | ~(bank3_q_s2[3:2] == 2'd3);
+        and_2071_s3 <= and_2070 & (bank3_q_s2[221:210] == set);
+        and_2064_s3 <= and_2064;
+        and_2013_s3 <= mux_2002 & mux_2012;
+        and_2067_s3 <= and_2067;
+        and_2033_s3 <= and_2033;
+        or_1991_s3 <= ~(|cat_1824) | not_1990;
+        or_1992_s3 <= ~(|cat_1976) | not_1990;
         bank3_q_s3 <= bank3_q_s2;
-        and_2168_s3 <= and_2167 & (bank3_q_s2[476:465] == set);
-        and_2161_s3 <= and_2161;
-        and_2112_s3 <= mux_2101 & mux_2111;
-        and_2164_s3 <= and_2164;
-        and_2130_s3 <= and_2130;
-        not_2091_s3 <= ~(bank3_q_s2[258:257] == 2'd3);
-        if (and_2188) wdata3_here <= cfg_wdata;
-        if (and_2191_d2) bank3_cfg_q1 <= bank3_cfg_q;
+        and_2176_s3 <= and_2175 & (bank3_q_s2[476:465] == set);
+        and_2169_s3 <= and_2169;
+        and_2120_s3 <= mux_2109 & mux_2119;
+        and_2172_s3 <= and_2172;
+        and_2138_s3 <= and_2138;
+        not_2099_s3 <= ~(bank3_q_s2[258:257] == 2'd3);
+        if (and_2196) wdata3_here <= cfg_wdata;
+        if (and_2199_d2) bank3_cfg_q1 <= bank3_cfg_q;
         bank4_q_s2 <= bank4_q;
-        and_2598_s3 <= and_2597 & (bank4_q_s2[221:210] == set);
-        and_2591_s3 <= and_2591;
-        and_2540_s3 <= mux_2529 & mux_2539;
-        and_2594_s3 <= and_2594;
-        and_2560_s3 <= and_2560;
-        or_2519_s3 <= (~(|cat_2351) & ~(|cat_2503)) | ~(bank4_q_s2[3:2] == 2'd3);
+        and_2606_s3 <= and_2605 & (bank4_q_s2[221:210] == set);
+        and_2599_s3 <= and_2599;
+        and_2548_s3 <= mux_2537 & mux_2547;
+        and_2602_s3 <= and_2602;
+        and_2568_s3 <= and_2568;
+        or_2526_s3 <= ~(|cat_2359) | not_2525;
+        or_2527_s3 <= ~(|cat_2511) | not_2525;
         bank4_q_s3 <= bank4_q_s2;
-        and_2701_s3 <= and_2700 & (bank4_q_s2[476:465] == set);
-        and_2694_s3 <= and_2694;
-        and_2645_s3 <= mux_2634 & mux_2644;
-        and_2697_s3 <= and_2697;
-        and_2663_s3 <= and_2663;
-        not_2624_s3 <= ~(bank4_q_s2[258:257] == 2'd3);
-        if (and_2721) wdata4_here <= cfg_wdata;
-        if (and_2724_d2) bank4_cfg_q1 <= bank4_cfg_q;
+        and_2711_s3 <= and_2710 & (bank4_q_s2[476:465] == set);
+        and_2704_s3 <= and_2704;
+        and_2655_s3 <= mux_2644 & mux_2654;
+        and_2707_s3 <= and_2707;
+        and_2673_s3 <= and_2673;
+        not_2634_s3 <= ~(bank4_q_s2[258:257] == 2'd3);
+        if (and_2731) wdata4_here <= cfg_wdata;
+        if (and_2734_d2) bank4_cfg_q1 <= bank4_cfg_q;
         bank5_q_s2 <= bank5_q;
-        and_3131_s3 <= and_3130 & (bank5_q_s2[221:210] == set);
-        and_3124_s3 <= and_3124;
-        and_3073_s3 <= mux_3062 & mux_3072;
-        and_3127_s3 <= and_3127;
-        and_3093_s3 <= and_3093;
-        or_3052_s3 <= (~(|cat_2884) & ~(|cat_3036)) | ~(bank5_q_s2[3:2] == 2'd3);
+        and_3141_s3 <= and_3140 & (bank5_q_s2[221:210] == set);
+        and_3134_s3 <= and_3134;
+        and_3083_s3 <= mux_3072 & mux_3082;
+        and_3137_s3 <= and_3137;
+        and_3103_s3 <= and_3103;
+        or_3061_s3 <= ~(|cat_2894) | not_3060;
+        or_3062_s3 <= ~(|cat_3046) | not_3060;
         bank5_q_s3 <= bank5_q_s2;
-        and_3234_s3 <= and_3233 & (bank5_q_s2[476:465] == set);
-        and_3227_s3 <= and_3227;
-        and_3178_s3 <= mux_3167 & mux_3177;
-        and_3230_s3 <= and_3230;
-        and_3196_s3 <= and_3196;
-        not_3157_s3 <= ~(bank5_q_s2[258:257] == 2'd3);
-        if (and_3254) wdata5_here <= cfg_wdata;
-        if (and_3257_d2) bank5_cfg_q1 <= bank5_cfg_q;
+        and_3246_s3 <= and_3245 & (bank5_q_s2[476:465] == set);
+        and_3239_s3 <= and_3239;
+        and_3190_s3 <= mux_3179 & mux_3189;
+        and_3242_s3 <= and_3242;
+        and_3208_s3 <= and_3208;
+        not_3169_s3 <= ~(bank5_q_s2[258:257] == 2'd3);
+        if (and_3266) wdata5_here <= cfg_wdata;
+        if (and_3269_d2) bank5_cfg_q1 <= bank5_cfg_q;
         bank6_q_s2 <= bank6_q;
-        and_3664_s3 <= and_3663 & (bank6_q_s2[221:210] == set);
-        and_3657_s3 <= and_3657;
-        and_3606_s3 <= mux_3595 & mux_3605;
-        and_3660_s3 <= and_3660;
-        and_3626_s3 <= and_3626;
-        or_3585_s3 <= (~(|cat_3417) & ~(|cat_3569)) | ~(bank6_q_s2[3:2] == 2'd3);
+        and_3676_s3 <= and_3675 & (bank6_q_s2[221:210] == set);
+        and_3669_s3 <= and_3669;
+        and_3618_s3 <= mux_3607 & mux_3617;
+        and_3672_s3 <= and_3672;
+        and_3638_s3 <= and_3638;
+        or_3596_s3 <= ~(|cat_3429) | not_3595;
+        or_3597_s3 <= ~(|cat_3581) | not_3595;
         bank6_q_s3 <= bank6_q_s2;
-        and_3767_s3 <= and_3766 & (bank6_q_s2[476:465] == set);
-        and_3760_s3 <= and_3760;
-        and_3711_s3 <= mux_3700 & mux_3710;
-        and_3763_s3 <= and_3763;
-        and_3729_s3 <= and_3729;
-        not_3690_s3 <= ~(bank6_q_s2[258:257] == 2'd3);
-        if (and_3787) wdata6_here <= cfg_wdata;
-        if (and_3790_d2) bank6_cfg_q1 <= bank6_cfg_q;
+        and_3781_s3 <= and_3780 & (bank6_q_s2[476:465] == set);
+        and_3774_s3 <= and_3774;
+        and_3725_s3 <= mux_3714 & mux_3724;
+        and_3777_s3 <= and_3777;
+        and_3743_s3 <= and_3743;
+        not_3704_s3 <= ~(bank6_q_s2[258:257] == 2'd3);
+        if (and_3801) wdata6_here <= cfg_wdata;
+        if (and_3804_d2) bank6_cfg_q1 <= bank6_cfg_q;
         bank7_q_s2 <= bank7_q;
-        and_4197_s3 <= and_4196 & (bank7_q_s2[221:210] == set);
-        and_4190_s3 <= and_4190;
-        and_4139_s3 <= mux_4128 & mux_4138;
-        and_4193_s3 <= and_4193;
-        and_4159_s3 <= and_4159;
-        or_4118_s3 <= (~(|cat_3950) & ~(|cat_4102)) | ~(bank7_q_s2[3:2] == 2'd3);
+        and_4211_s3 <= and_4210 & (bank7_q_s2[221:210] == set);
+        and_4204_s3 <= and_4204;
+        and_4153_s3 <= mux_4142 & mux_4152;
+        and_4207_s3 <= and_4207;
+        and_4173_s3 <= and_4173;
+        or_4131_s3 <= ~(|cat_3964) | not_4130;
+        or_4132_s3 <= ~(|cat_4116) | not_4130;
         bank7_q_s3 <= bank7_q_s2;
-        and_4300_s3 <= and_4299 & (bank7_q_s2[476:465] == set);
-        and_4293_s3 <= and_4293;
-        and_4244_s3 <= mux_4233 & mux_4243;
-        and_4296_s3 <= and_4296;
-        and_4262_s3 <= and_4262;
-        not_4223_s3 <= ~(bank7_q_s2[258:257] == 2'd3);
-        if (and_4320) wdata7_here <= cfg_wdata;
-        if (and_4323_d2) bank7_cfg_q1 <= bank7_cfg_q;
+        and_4316_s3 <= and_4315 & (bank7_q_s2[476:465] == set);
+        and_4309_s3 <= and_4309;
+        and_4260_s3 <= mux_4249 & mux_4259;
+        and_4312_s3 <= and_4312;
+        and_4278_s3 <= and_4278;
+        not_4239_s3 <= ~(bank7_q_s2[258:257] == 2'd3);
+        if (and_4336) wdata7_here <= cfg_wdata;
+        if (and_4339_d2) bank7_cfg_q1 <= bank7_cfg_q;
         bank8_q_s2 <= bank8_q;
-        and_4730_s3 <= and_4729 & (bank8_q_s2[221:210] == set);
-        and_4723_s3 <= and_4723;
-        and_4672_s3 <= mux_4661 & mux_4671;
-        and_4726_s3 <= and_4726;
-        and_4692_s3 <= and_4692;
-        or_4651_s3 <= (~(|cat_4483) & ~(|cat_4635)) | ~(bank8_q_s2[3:2] == 2'd3);
+        and_4746_s3 <= and_4745 & (bank8_q_s2[221:210] == set);
+        and_4739_s3 <= and_4739;
+        and_4688_s3 <= mux_4677 & mux_4687;
+        and_4742_s3 <= and_4742;
+        and_4708_s3 <= and_4708;
+        or_4666_s3 <= ~(|cat_4499) | not_4665;
+        or_4667_s3 <= ~(|cat_4651) | not_4665;
         bank8_q_s3 <= bank8_q_s2;
-        and_4833_s3 <= and_4832 & (bank8_q_s2[476:465] == set);
-        and_4826_s3 <= and_4826;
-        and_4777_s3 <= mux_4766 & mux_4776;
-        and_4829_s3 <= and_4829;
-        and_4795_s3 <= and_4795;
-        not_4756_s3 <= ~(bank8_q_s2[258:257] == 2'd3);
-        if (and_4853) wdata8_here <= cfg_wdata;
-        if (and_4856_d2) bank8_cfg_q1 <= bank8_cfg_q;
+        and_4851_s3 <= and_4850 & (bank8_q_s2[476:465] == set);
+        and_4844_s3 <= and_4844;
+        and_4795_s3 <= mux_4784 & mux_4794;
+        and_4847_s3 <= and_4847;
+        and_4813_s3 <= and_4813;
+        not_4774_s3 <= ~(bank8_q_s2[258:257] == 2'd3);
+        if (and_4871) wdata8_here <= cfg_wdata;
+        if (and_4874_d2) bank8_cfg_q1 <= bank8_cfg_q;
         bank9_q_s2 <= bank9_q;
-        and_5263_s3 <= and_5262 & (bank9_q_s2[221:210] == set);
-        and_5256_s3 <= and_5256;
-        and_5205_s3 <= mux_5194 & mux_5204;
-        and_5259_s3 <= and_5259;
-        and_5225_s3 <= and_5225;
-        or_5184_s3 <= (~(|cat_5016) & ~(|cat_5168)) | ~(bank9_q_s2[3:2] == 2'd3);
+        and_5281_s3 <= and_5280 & (bank9_q_s2[221:210] == set);
+        and_5274_s3 <= and_5274;
+        and_5223_s3 <= mux_5212 & mux_5222;
+        and_5277_s3 <= and_5277;
+        and_5243_s3 <= and_5243;
+        or_5201_s3 <= ~(|cat_5034) | not_5200;
+        or_5202_s3 <= ~(|cat_5186) | not_5200;
         bank9_q_s3 <= bank9_q_s2;
-        and_5366_s3 <= and_5365 & (bank9_q_s2[476:465] == set);
-        and_5359_s3 <= and_5359;
-        and_5310_s3 <= mux_5299 & mux_5309;
-        and_5362_s3 <= and_5362;
-        and_5328_s3 <= and_5328;
-        not_5289_s3 <= ~(bank9_q_s2[258:257] == 2'd3);
-        if (and_5386) wdata9_here <= cfg_wdata;
-        if (and_5389_d2) bank9_cfg_q1 <= bank9_cfg_q;
+        and_5386_s3 <= and_5385 & (bank9_q_s2[476:465] == set);
+        and_5379_s3 <= and_5379;
+        and_5330_s3 <= mux_5319 & mux_5329;
+        and_5382_s3 <= and_5382;
+        and_5348_s3 <= and_5348;
+        not_5309_s3 <= ~(bank9_q_s2[258:257] == 2'd3);
+        if (and_5406) wdata9_here <= cfg_wdata;
+        if (and_5409_d2) bank9_cfg_q1 <= bank9_cfg_q;
         bank10_q_s2 <= bank10_q;
-        and_5796_s3 <= and_5795 & (bank10_q_s2[221:210] == set);
-        and_5789_s3 <= and_5789;
-        and_5738_s3 <= mux_5727 & mux_5737;
-        and_5792_s3 <= (bank10_q_s2[80] | (bank10_q_s2[88:81] == protocol)) & not_5791;
-        and_5758_s3 <= and_5758;
-        or_5717_s3 <= (~(|cat_5549) & ~(|cat_5701)) | ~(bank10_q_s2[3:2] == 2'd3);
+        and_5816_s3 <= and_5815 & (bank10_q_s2[221:210] == set);
+        and_5809_s3 <= and_5809;
+        and_5758_s3 <= mux_5747 & mux_5757;
+        and_5812_s3 <= (bank10_q_s2[80] | (bank10_q_s2[88:81] == protocol)) & not_5811;
+        and_5778_s3 <= and_5778;
+        or_5736_s3 <= ~(|cat_5569) | not_5735;
+        or_5737_s3 <= ~(|cat_5721) | not_5735;
         bank10_q_s3 <= bank10_q_s2;
-        and_5899_s3 <= and_5898 & (bank10_q_s2[476:465] == set);
-        and_5892_s3 <= and_5892;
-        and_5843_s3 <= mux_5832 & mux_5842;
-        and_5895_s3 <= (bank10_q_s2[335] | (bank10_q_s2[343:336] == protocol)) & not_5894;
-        and_5861_s3 <= and_5861;
-        not_5822_s3 <= ~(bank10_q_s2[258:257] == 2'd3);
-        if (and_5919) wdata10_here <= cfg_wdata;
-        if (and_5922_d2) bank10_cfg_q1 <= bank10_cfg_q;
+        and_5921_s3 <= and_5920 & (bank10_q_s2[476:465] == set);
+        and_5914_s3 <= and_5914;
+        and_5865_s3 <= mux_5854 & mux_5864;
+        and_5917_s3 <= (bank10_q_s2[335] | (bank10_q_s2[343:336] == protocol)) & not_5916;
+        and_5883_s3 <= and_5883;
+        not_5844_s3 <= ~(bank10_q_s2[258:257] == 2'd3);
+        if (and_5941) wdata10_here <= cfg_wdata;
+        if (and_5944_d2) bank10_cfg_q1 <= bank10_cfg_q;
         bank11_q_s2 <= bank11_q;
-        and_6329_s3 <= and_6328 & (bank11_q_s2[221:210] == set);
-        and_6322_s3 <= and_6322;
-        and_6271_s3 <= mux_6260 & mux_6270;
-        and_6325_s3 <= (bank11_q_s2[80] | (bank11_q_s2[88:81] == protocol)) & not_6324;
-        and_6291_s3 <= and_6291;
-        or_6250_s3 <= (~(|cat_6082) & ~(|cat_6234)) | ~(bank11_q_s2[3:2] == 2'd3);
+        and_6351_s3 <= and_6350 & (bank11_q_s2[221:210] == set);
+        and_6344_s3 <= and_6344;
+        and_6293_s3 <= mux_6282 & mux_6292;
+        and_6347_s3 <= (bank11_q_s2[80] | (bank11_q_s2[88:81] == protocol)) & not_6346;
+        and_6313_s3 <= and_6313;
+        or_6271_s3 <= ~(|cat_6104) | not_6270;
+        or_6272_s3 <= ~(|cat_6256) | not_6270;
         bank11_q_s3 <= bank11_q_s2;
-        and_6432_s3 <= and_6431 & (bank11_q_s2[476:465] == set);
-        and_6425_s3 <= and_6425;
-        and_6376_s3 <= mux_6365 & mux_6375;
-        and_6428_s3 <= (bank11_q_s2[335] | (bank11_q_s2[343:336] == protocol)) & not_6427;
-        and_6394_s3 <= and_6394;
-        not_6355_s3 <= ~(bank11_q_s2[258:257] == 2'd3);
-        if (and_6452) wdata11_here <= cfg_wdata;
-        if (and_6455_d2) bank11_cfg_q1 <= bank11_cfg_q;
+        and_6456_s3 <= and_6455 & (bank11_q_s2[476:465] == set);
+        and_6449_s3 <= and_6449;
+        and_6400_s3 <= mux_6389 & mux_6399;
+        and_6452_s3 <= (bank11_q_s2[335] | (bank11_q_s2[343:336] == protocol)) & not_6451;
+        and_6418_s3 <= and_6418;
+        not_6379_s3 <= ~(bank11_q_s2[258:257] == 2'd3);
+        if (and_6476) wdata11_here <= cfg_wdata;
+        if (and_6479_d2) bank11_cfg_q1 <= bank11_cfg_q;
         bank12_q_s2 <= bank12_q;
-        and_6862_s3 <= and_6861 & (bank12_q_s2[221:210] == set);
-        and_6855_s3 <= and_6855;
-        and_6804_s3 <= mux_6793 & mux_6803;
-        and_6858_s3 <= (bank12_q_s2[80] | (bank12_q_s2[88:81] == protocol)) & not_6857;
-        and_6824_s3 <= and_6824;
-        or_6783_s3 <= (~(|cat_6615) & ~(|cat_6767)) | ~(bank12_q_s2[3:2] == 2'd3);
+        and_6886_s3 <= and_6885 & (bank12_q_s2[221:210] == set);
+        and_6879_s3 <= and_6879;
+        and_6828_s3 <= mux_6817 & mux_6827;
+        and_6882_s3 <= (bank12_q_s2[80] | (bank12_q_s2[88:81] == protocol)) & not_6881;
+        and_6848_s3 <= and_6848;
+        or_6806_s3 <= ~(|cat_6639) | not_6805;
+        or_6807_s3 <= ~(|cat_6791) | not_6805;
         bank12_q_s3 <= bank12_q_s2;
-        and_6965_s3 <= and_6964 & (bank12_q_s2[476:465] == set);
-        and_6958_s3 <= and_6958;
-        and_6909_s3 <= mux_6898 & mux_6908;
-        and_6961_s3 <= (bank12_q_s2[335] | (bank12_q_s2[343:336] == protocol)) & not_6960;
-        and_6927_s3 <= and_6927;
-        not_6888_s3 <= ~(bank12_q_s2[258:257] == 2'd3);
-        if (and_6985) wdata12_here <= cfg_wdata;
-        if (and_6988_d2) bank12_cfg_q1 <= bank12_cfg_q;
+        and_6991_s3 <= and_6990 & (bank12_q_s2[476:465] == set);
+        and_6984_s3 <= and_6984;
+        and_6935_s3 <= mux_6924 & mux_6934;
+        and_6987_s3 <= (bank12_q_s2[335] | (bank12_q_s2[343:336] == protocol)) & not_6986;
+        and_6953_s3 <= and_6953;
+        not_6914_s3 <= ~(bank12_q_s2[258:257] == 2'd3);
+        if (and_7011) wdata12_here <= cfg_wdata;
+        if (and_7014_d2) bank12_cfg_q1 <= bank12_cfg_q;
         bank13_q_s2 <= bank13_q;
-        and_7395_s3 <= and_7394 & (bank13_q_s2[221:210] == set);
-        and_7388_s3 <= and_7388;
-        and_7337_s3 <= mux_7326 & mux_7336;
-        and_7391_s3 <= (bank13_q_s2[80] | (bank13_q_s2[88:81] == protocol)) & not_7390;
-        and_7357_s3 <= and_7357;
-        or_7316_s3 <= (~(|cat_7148) & ~(|cat_7300)) | ~(bank13_q_s2[3:2] == 2'd3);
+        and_7421_s3 <= and_7420 & (bank13_q_s2[221:210] == set);
+        and_7414_s3 <= and_7414;
+        and_7363_s3 <= mux_7352 & mux_7362;
+        and_7417_s3 <= (bank13_q_s2[80] | (bank13_q_s2[88:81] == protocol)) & not_7416;
+        and_7383_s3 <= and_7383;
+        or_7341_s3 <= ~(|cat_7174) | not_7340;
+        or_7342_s3 <= ~(|cat_7326) | not_7340;
         bank13_q_s3 <= bank13_q_s2;
-        and_7498_s3 <= and_7497 & (bank13_q_s2[476:465] == set);
-        and_7491_s3 <= and_7491;
-        and_7442_s3 <= mux_7431 & mux_7441;
-        and_7494_s3 <= (bank13_q_s2[335] | (bank13_q_s2[343:336] == protocol)) & not_7493;
-        and_7460_s3 <= and_7460;
-        not_7421_s3 <= ~(bank13_q_s2[258:257] == 2'd3);
-        if (and_7518) wdata13_here <= cfg_wdata;
-        if (and_7521_d2) bank13_cfg_q1 <= bank13_cfg_q;
+        and_7526_s3 <= and_7525 & (bank13_q_s2[476:465] == set);
+        and_7519_s3 <= and_7519;
+        and_7470_s3 <= mux_7459 & mux_7469;
+        and_7522_s3 <= (bank13_q_s2[335] | (bank13_q_s2[343:336] == protocol)) & not_7521;
+        and_7488_s3 <= and_7488;
+        not_7449_s3 <= ~(bank13_q_s2[258:257] == 2'd3);
+        if (and_7546) wdata13_here <= cfg_wdata;
+        if (and_7549_d2) bank13_cfg_q1 <= bank13_cfg_q;
         bank14_q_s2 <= bank14_q;
-        and_7928_s3 <= and_7927 & (bank14_q_s2[221:210] == set);
-        and_7921_s3 <= and_7921;
-        and_7870_s3 <= mux_7859 & mux_7869;
-        and_7924_s3 <= (bank14_q_s2[80] | (bank14_q_s2[88:81] == protocol)) & not_7923;
-        and_7890_s3 <= and_7890;
-        or_7849_s3 <= (~(|cat_7681) & ~(|cat_7833)) | ~(bank14_q_s2[3:2] == 2'd3);
+        and_7956_s3 <= and_7955 & (bank14_q_s2[221:210] == set);
+        and_7949_s3 <= and_7949;
+        and_7898_s3 <= mux_7887 & mux_7897;
+        and_7952_s3 <= (bank14_q_s2[80] | (bank14_q_s2[88:81] == protocol)) & not_7951;
+        and_7918_s3 <= and_7918;
+        or_7876_s3 <= ~(|cat_7709) | not_7875;
+        or_7877_s3 <= ~(|cat_7861) | not_7875;
         bank14_q_s3 <= bank14_q_s2;
-        and_8031_s3 <= and_8030 & (bank14_q_s2[476:465] == set);
-        and_8024_s3 <= and_8024;
-        and_7975_s3 <= mux_7964 & mux_7974;
-        and_8027_s3 <= (bank14_q_s2[335] | (bank14_q_s2[343:336] == protocol)) & not_8026;
-        and_7993_s3 <= and_7993;
-        not_7954_s3 <= ~(bank14_q_s2[258:257] == 2'd3);
-        if (and_8051) wdata14_here <= cfg_wdata;
-        if (and_8054_d2) bank14_cfg_q1 <= bank14_cfg_q;
+        and_8061_s3 <= and_8060 & (bank14_q_s2[476:465] == set);
+        and_8054_s3 <= and_8054;
+        and_8005_s3 <= mux_7994 & mux_8004;
+        and_8057_s3 <= (bank14_q_s2[335] | (bank14_q_s2[343:336] == protocol)) & not_8056;
+        and_8023_s3 <= and_8023;
+        not_7984_s3 <= ~(bank14_q_s2[258:257] == 2'd3);
+        if (and_8081) wdata14_here <= cfg_wdata;
+        if (and_8084_d2) bank14_cfg_q1 <= bank14_cfg_q;
         bank15_q_s2 <= bank15_q;
-        and_8461_s3 <= and_8460 & (bank15_q_s2[221:210] == set);
-        and_8454_s3 <= and_8454;
-        and_8403_s3 <= mux_8392 & mux_8402;
-        and_8457_s3 <= (bank15_q_s2[80] | (bank15_q_s2[88:81] == protocol)) & not_8456;
-        and_8423_s3 <= and_8423;
-        or_8382_s3 <= (~(|cat_8214) & ~(|cat_8366)) | ~(bank15_q_s2[3:2] == 2'd3);
+        and_8491_s3 <= and_8490 & (bank15_q_s2[221:210] == set);
+        and_8484_s3 <= and_8484;
+        and_8433_s3 <= mux_8422 & mux_8432;
+        and_8487_s3 <= (bank15_q_s2[80] | (bank15_q_s2[88:81] == protocol)) & not_8486;
+        and_8453_s3 <= and_8453;
+        or_8411_s3 <= ~(|cat_8244) | not_8410;
+        or_8412_s3 <= ~(|cat_8396) | not_8410;
         bank15_q_s3 <= bank15_q_s2;
-        and_8564_s3 <= and_8563 & (bank15_q_s2[476:465] == set);
-        and_8557_s3 <= and_8557;
-        and_8508_s3 <= mux_8497 & mux_8507;
-        and_8560_s3 <= (bank15_q_s2[335] | (bank15_q_s2[343:336] == protocol)) & not_8559;
-        and_8526_s3 <= and_8526;
-        not_8487_s3 <= ~(bank15_q_s2[258:257] == 2'd3);
-        if (and_8584) wdata15_here <= cfg_wdata;
-        if (and_8587_d2) bank15_cfg_q1 <= bank15_cfg_q;
+        and_8596_s3 <= and_8595 & (bank15_q_s2[476:465] == set);
+        and_8589_s3 <= and_8589;
+        and_8540_s3 <= mux_8529 & mux_8539;
+        and_8592_s3 <= (bank15_q_s2[335] | (bank15_q_s2[343:336] == protocol)) & not_8591;
+        and_8558_s3 <= and_8558;
+        not_8519_s3 <= ~(bank15_q_s2[258:257] == 2'd3);
+        if (and_8616) wdata15_here <= cfg_wdata;
+        if (and_8619_d2) bank15_cfg_q1 <= bank15_cfg_q;
         bank16_q_s2 <= bank16_q;
-        and_8994_s3 <= and_8993 & (bank16_q_s2[221:210] == set);
-        and_8987_s3 <= and_8987;
-        and_8936_s3 <= mux_8925 & mux_8935;
-        and_8990_s3 <= (bank16_q_s2[80] | (bank16_q_s2[88:81] == protocol)) & not_8989;
-        and_8956_s3 <= and_8956;
-        or_8915_s3 <= (~(|cat_8747) & ~(|cat_8899)) | ~(bank16_q_s2[3:2] == 2'd3);
+        and_9026_s3 <= and_9025 & (bank16_q_s2[221:210] == set);
+        and_9019_s3 <= and_9019;
+        and_8968_s3 <= mux_8957 & mux_8967;
+        and_9022_s3 <= (bank16_q_s2[80] | (bank16_q_s2[88:81] == protocol)) & not_9021;
+        and_8988_s3 <= and_8988;
+        or_8946_s3 <= ~(|cat_8779) | not_8945;
+        or_8947_s3 <= ~(|cat_8931) | not_8945;
         bank16_q_s3 <= bank16_q_s2;
-        and_9097_s3 <= and_9096 & (bank16_q_s2[476:465] == set);
-        and_9090_s3 <= and_9090;
-        and_9041_s3 <= mux_9030 & mux_9040;
-        and_9093_s3 <= (bank16_q_s2[335] | (bank16_q_s2[343:336] == protocol)) & not_9092;
-        and_9059_s3 <= and_9059;
-        not_9020_s3 <= ~(bank16_q_s2[258:257] == 2'd3);
-        if (and_9117) wdata16_here <= cfg_wdata;
-        if (and_9120_d2) bank16_cfg_q1 <= bank16_cfg_q;
+        and_9131_s3 <= and_9130 & (bank16_q_s2[476:465] == set);
+        and_9124_s3 <= and_9124;
+        and_9075_s3 <= mux_9064 & mux_9074;
+        and_9127_s3 <= (bank16_q_s2[335] | (bank16_q_s2[343:336] == protocol)) & not_9126;
+        and_9093_s3 <= and_9093;
+        not_9054_s3 <= ~(bank16_q_s2[258:257] == 2'd3);
+        if (and_9151) wdata16_here <= cfg_wdata;
+        if (and_9154_d2) bank16_cfg_q1 <= bank16_cfg_q;
         bank17_q_s2 <= bank17_q;
-        and_9527_s3 <= and_9526 & (bank17_q_s2[221:210] == set);
-        and_9520_s3 <= and_9520;
-        and_9469_s3 <= mux_9458 & mux_9468;
-        and_9523_s3 <= (bank17_q_s2[80] | (bank17_q_s2[88:81] == protocol)) & not_9522;
-        and_9489_s3 <= and_9489;
-        or_9448_s3 <= (~(|cat_9280) & ~(|cat_9432)) | ~(bank17_q_s2[3:2] == 2'd3);
+        and_9561_s3 <= and_9560 & (bank17_q_s2[221:210] == set);
+        and_9554_s3 <= and_9554;
+        and_9503_s3 <= mux_9492 & mux_9502;
+        and_9557_s3 <= (bank17_q_s2[80] | (bank17_q_s2[88:81] == protocol)) & not_9556;
+        and_9523_s3 <= and_9523;
+        or_9481_s3 <= ~(|cat_9314) | not_9480;
+        or_9482_s3 <= ~(|cat_9466) | not_9480;
         bank17_q_s3 <= bank17_q_s2;
-        and_9630_s3 <= and_9629 & (bank17_q_s2[476:465] == set);
-        and_9623_s3 <= and_9623;
-        and_9574_s3 <= mux_9563 & mux_9573;
-        and_9626_s3 <= (bank17_q_s2[335] | (bank17_q_s2[343:336] == protocol)) & not_9625;
-        and_9592_s3 <= and_9592;
-        not_9553_s3 <= ~(bank17_q_s2[258:257] == 2'd3);
-        if (and_9650) wdata17_here <= cfg_wdata;
-        if (and_9653_d2) bank17_cfg_q1 <= bank17_cfg_q;
+        and_9666_s3 <= and_9665 & (bank17_q_s2[476:465] == set);
+        and_9659_s3 <= and_9659;
+        and_9610_s3 <= mux_9599 & mux_9609;
+        and_9662_s3 <= (bank17_q_s2[335] | (bank17_q_s2[343:336] == protocol)) & not_9661;
+        and_9628_s3 <= and_9628;
+        not_9589_s3 <= ~(bank17_q_s2[258:257] == 2'd3);
+        if (and_9686) wdata17_here <= cfg_wdata;
+        if (and_9689_d2) bank17_cfg_q1 <= bank17_cfg_q;
         bank18_q_s2 <= bank18_q;
-        and_10060_s3 <= and_10059 & (bank18_q_s2[221:210] == set);
-        and_10053_s3 <= and_10053;
-        and_10002_s3 <= mux_9991 & mux_10001;
-        and_10056_s3 <= (bank18_q_s2[80] | (bank18_q_s2[88:81] == protocol)) & not_10055;
-        and_10022_s3 <= and_10022;
-        or_9981_s3 <= (~(|cat_9813) & ~(|cat_9965)) | ~(bank18_q_s2[3:2] == 2'd3);
+        and_10096_s3 <= and_10095 & (bank18_q_s2[221:210] == set);
+        and_10089_s3 <= and_10089;
+        and_10038_s3 <= mux_10027 & mux_10037;
+        and_10092_s3 <= (bank18_q_s2[80] | (bank18_q_s2[88:81] == protocol)) & not_10091;
+        and_10058_s3 <= and_10058;
+        or_10016_s3 <= ~(|cat_9849) | not_10015;
+        or_10017_s3 <= ~(|cat_10001) | not_10015;
         bank18_q_s3 <= bank18_q_s2;
-        and_10163_s3 <= and_10162 & (bank18_q_s2[476:465] == set);
-        and_10156_s3 <= and_10156;
-        and_10107_s3 <= mux_10096 & mux_10106;
-        and_10159_s3 <= (bank18_q_s2[335] | (bank18_q_s2[343:336] == protocol)) & not_10158;
-        and_10125_s3 <= and_10125;
-        not_10086_s3 <= ~(bank18_q_s2[258:257] == 2'd3);
-        if (and_10183) wdata18_here <= cfg_wdata;
-        if (and_10186_d2) bank18_cfg_q1 <= bank18_cfg_q;
+        and_10201_s3 <= and_10200 & (bank18_q_s2[476:465] == set);
+        and_10194_s3 <= and_10194;
+        and_10145_s3 <= mux_10134 & mux_10144;
+        and_10197_s3 <= (bank18_q_s2[335] | (bank18_q_s2[343:336] == protocol)) & not_10196;
+        and_10163_s3 <= and_10163;
+        not_10124_s3 <= ~(bank18_q_s2[258:257] == 2'd3);
+        if (and_10221) wdata18_here <= cfg_wdata;
+        if (and_10224_d2) bank18_cfg_q1 <= bank18_cfg_q;
         bank19_q_s2 <= bank19_q;
-        and_10593_s3 <= and_10592 & (bank19_q_s2[221:210] == set);
-        and_10586_s3 <= and_10586;
-        and_10535_s3 <= mux_10524 & mux_10534;
-        and_10589_s3 <= (bank19_q_s2[80] | (bank19_q_s2[88:81] == protocol)) & not_10588;
-        and_10555_s3 <= and_10555;
-        or_10514_s3 <= (~(|cat_10346) & ~(|cat_10498)) | ~(bank19_q_s2[3:2] == 2'd3);
+        and_10631_s3 <= and_10630 & (bank19_q_s2[221:210] == set);
+        and_10624_s3 <= and_10624;
+        and_10573_s3 <= mux_10562 & mux_10572;
+        and_10627_s3 <= (bank19_q_s2[80] | (bank19_q_s2[88:81] == protocol)) & not_10626;
+        and_10593_s3 <= and_10593;
+        or_10551_s3 <= ~(|cat_10384) | not_10550;
+        or_10552_s3 <= ~(|cat_10536) | not_10550;
         bank19_q_s3 <= bank19_q_s2;
-        and_10696_s3 <= and_10695 & (bank19_q_s2[476:465] == set);
-        and_10689_s3 <= and_10689;
-        and_10640_s3 <= mux_10629 & mux_10639;
-        and_10692_s3 <= (bank19_q_s2[335] | (bank19_q_s2[343:336] == protocol)) & not_10691;
-        and_10658_s3 <= and_10658;
-        not_10619_s3 <= ~(bank19_q_s2[258:257] == 2'd3);
-        if (and_10716) wdata19_here <= cfg_wdata;
-        if (and_10719_d2) bank19_cfg_q1 <= bank19_cfg_q;
-        if (and_10733) wdata_always_here <= cfg_wdata;
-        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd0)) always0 <= wdata_always_here;
-        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd1)) always1 <= wdata_always_here;
-        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd2)) always2 <= wdata_always_here;
-        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd3)) always3 <= wdata_always_here;
-        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd4)) always4 <= wdata_always_here;
-        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd5)) always5 <= wdata_always_here;
-        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd6)) always6 <= wdata_always_here;
-        if (and_10733_d1 & (cfg_row_d1[2:0] == 3'd7)) always7 <= wdata_always_here;
-        and_11168_s3 <= and_11167 & (always0[221:210] == set);
-        and_11161_s3 <= and_11161;
-        and_11110_s3 <= mux_11099 & mux_11109;
-        and_11164_s3 <= and_11164;
-        and_11130_s3 <= and_11130;
-        or_11089_s3 <= (~(|cat_10921) & ~(|cat_11073)) | ~(always0[3:2] == 2'd3);
+        and_10736_s3 <= and_10735 & (bank19_q_s2[476:465] == set);
+        and_10729_s3 <= and_10729;
+        and_10680_s3 <= mux_10669 & mux_10679;
+        and_10732_s3 <= (bank19_q_s2[335] | (bank19_q_s2[343:336] == protocol)) & not_10731;
+        and_10698_s3 <= and_10698;
+        not_10659_s3 <= ~(bank19_q_s2[258:257] == 2'd3);
+        if (and_10756) wdata19_here <= cfg_wdata;
+        if (and_10759_d2) bank19_cfg_q1 <= bank19_cfg_q;
+        if (and_10773) wdata_always_here <= cfg_wdata;
+        if (and_10773_d1 & (cfg_row_d1[2:0] == 3'd0)) always0 <= wdata_always_here;
+        if (and_10773_d1 & (cfg_row_d1[2:0] == 3'd1)) always1 <= wdata_always_here;
+        if (and_10773_d1 & (cfg_row_d1[2:0] == 3'd2)) always2 <= wdata_always_here;
+        if (and_10773_d1 & (cfg_row_d1[2:0] == 3'd3)) always3 <= wdata_always_here;
+        if (and_10773_d1 & (cfg_row_d1[2:0] == 3'd4)) always4 <= wdata_always_here;
+        if (and_10773_d1 & (cfg_row_d1[2:0] == 3'd5)) always5 <= wdata_always_here;
+        if (and_10773_d1 & (cfg_row_d1[2:0] == 3'd6)) always6 <= wdata_always_here;
+        if (and_10773_d1 & (cfg_row_d1[2:0] == 3'd7)) always7 <= wdata_always_here;
+        and_11208_s3 <= and_11207 & (always0[221:210] == set);
+        and_11201_s3 <= and_11201;
+        and_11150_s3 <= mux_11139 & mux_11149;
+        and_11204_s3 <= and_11204;
+        and_11170_s3 <= and_11170;
+        or_11128_s3 <= ~(|cat_10961) | not_11127;
+        or_11129_s3 <= ~(|cat_11113) | not_11127;
         always0_s3 <= always0;
-        and_11271_s3 <= and_11270 & (always0[476:465] == set);
-        and_11264_s3 <= and_11264;
-        and_11215_s3 <= mux_11204 & mux_11214;
-        and_11267_s3 <= and_11267;
-        and_11233_s3 <= and_11233;
-        not_11194_s3 <= ~(always0[258:257] == 2'd3);
-        and_11683_s3 <= and_11682 & (always1[221:210] == set);
-        and_11676_s3 <= and_11676;
-        and_11625_s3 <= mux_11614 & mux_11624;
-        and_11679_s3 <= and_11679;
-        and_11645_s3 <= and_11645;
-        or_11604_s3 <= (~(|cat_11436) & ~(|cat_11588)) | ~(always1[3:2] == 2'd3);
+        and_11313_s3 <= and_11312 & (always0[476:465] == set);
+        and_11306_s3 <= and_11306;
+        and_11257_s3 <= mux_11246 & mux_11256;
+        and_11309_s3 <= and_11309;
+        and_11275_s3 <= and_11275;
+        not_11236_s3 <= ~(always0[258:257] == 2'd3);
+        and_11725_s3 <= and_11724 & (always1[221:210] == set);
+        and_11718_s3 <= and_11718;
+        and_11667_s3 <= mux_11656 & mux_11666;
+        and_11721_s3 <= and_11721;
+        and_11687_s3 <= and_11687;
+        or_11645_s3 <= ~(|cat_11478) | not_11644;
+        or_11646_s3 <= ~(|cat_11630) | not_11644;
         always1_s3 <= always1;
-        and_11786_s3 <= and_11785 & (always1[476:465] == set);
-        and_11779_s3 <= and_11779;
-        and_11730_s3 <= mux_11719 & mux_11729;
-        and_11782_s3 <= and_11782;
-        and_11748_s3 <= and_11748;
-        not_11709_s3 <= ~(always1[258:257] == 2'd3);
-        and_12198_s3 <= and_12197 & (always2[221:210] == set);
-        and_12191_s3 <= and_12191;
-        and_12140_s3 <= mux_12129 & mux_12139;
-        and_12194_s3 <= and_12194;
-        and_12160_s3 <= and_12160;
-        or_12119_s3 <= (~(|cat_11951) & ~(|cat_12103)) | ~(always2[3:2] == 2'd3);
+        and_11830_s3 <= and_11829 & (always1[476:465] == set);
+        and_11823_s3 <= and_11823;
+        and_11774_s3 <= mux_11763 & mux_11773;
+        and_11826_s3 <= and_11826;
+        and_11792_s3 <= and_11792;
+        not_11753_s3 <= ~(always1[258:257] == 2'd3);
+        and_12242_s3 <= and_12241 & (always2[221:210] == set);
+        and_12235_s3 <= and_12235;
+        and_12184_s3 <= mux_12173 & mux_12183;
+        and_12238_s3 <= and_12238;
+        and_12204_s3 <= and_12204;
+        or_12162_s3 <= ~(|cat_11995) | not_12161;
+        or_12163_s3 <= ~(|cat_12147) | not_12161;
         always2_s3 <= always2;
-        and_12301_s3 <= and_12300 & (always2[476:465] == set);
-        and_12294_s3 <= and_12294;
-        and_12245_s3 <= mux_12234 & mux_12244;
-        and_12297_s3 <= and_12297;
-        and_12263_s3 <= and_12263;
-        not_12224_s3 <= ~(always2[258:257] == 2'd3);
-        and_12713_s3 <= and_12712 & (always3[221:210] == set);
-        and_12706_s3 <= and_12706;
-        and_12655_s3 <= mux_12644 & mux_12654;
-        and_12709_s3 <= and_12709;
-        and_12675_s3 <= and_12675;
-        or_12634_s3 <= (~(|cat_12466) & ~(|cat_12618)) | ~(always3[3:2] == 2'd3);
+        and_12347_s3 <= and_12346 & (always2[476:465] == set);
+        and_12340_s3 <= and_12340;
+        and_12291_s3 <= mux_12280 & mux_12290;
+        and_12343_s3 <= and_12343;
+        and_12309_s3 <= and_12309;
+        not_12270_s3 <= ~(always2[258:257] == 2'd3);
+        and_12759_s3 <= and_12758 & (always3[221:210] == set);
+        and_12752_s3 <= and_12752;
+        and_12701_s3 <= mux_12690 & mux_12700;
+        and_12755_s3 <= and_12755;
+        and_12721_s3 <= and_12721;
+        or_12679_s3 <= ~(|cat_12512) | not_12678;
+        or_12680_s3 <= ~(|cat_12664) | not_12678;
         always3_s3 <= always3;
-        and_12816_s3 <= and_12815 & (always3[476:465] == set);
-        and_12809_s3 <= and_12809;
-        and_12760_s3 <= mux_12749 & mux_12759;
-        and_12812_s3 <= and_12812;
-        and_12778_s3 <= and_12778;
-        not_12739_s3 <= ~(always3[258:257] == 2'd3);
-        and_13228_s3 <= and_13227 & (always4[221:210] == set);
-        and_13221_s3 <= and_13221;
-        and_13170_s3 <= mux_13159 & mux_13169;
-        and_13224_s3 <= and_13224;
-        and_13190_s3 <= and_13190;
-        or_13149_s3 <= (~(|cat_12981) & ~(|cat_13133)) | ~(always4[3:2] == 2'd3);
+        and_12864_s3 <= and_12863 & (always3[476:465] == set);
+        and_12857_s3 <= and_12857;
+        and_12808_s3 <= mux_12797 & mux_12807;
+        and_12860_s3 <= and_12860;
+        and_12826_s3 <= and_12826;
+        not_12787_s3 <= ~(always3[258:257] == 2'd3);
+        and_13276_s3 <= and_13275 & (always4[221:210] == set);
+        and_13269_s3 <= and_13269;
+        and_13218_s3 <= mux_13207 & mux_13217;
+        and_13272_s3 <= and_13272;
+        and_13238_s3 <= and_13238;
+        or_13196_s3 <= ~(|cat_13029) | not_13195;
+        or_13197_s3 <= ~(|cat_13181) | not_13195;
         always4_s3 <= always4;
-        and_13331_s3 <= and_13330 & (always4[476:465] == set);
-        and_13324_s3 <= and_13324;
-        and_13275_s3 <= mux_13264 & mux_13274;
-        and_13327_s3 <= and_13327;
-        and_13293_s3 <= and_13293;
-        not_13254_s3 <= ~(always4[258:257] == 2'd3);
-        and_13743_s3 <= and_13742 & (always5[221:210] == set);
-        and_13736_s3 <= and_13736;
-        and_13685_s3 <= mux_13674 & mux_13684;
-        and_13739_s3 <= and_13739;
-        and_13705_s3 <= and_13705;
-        or_13664_s3 <= (~(|cat_13496) & ~(|cat_13648)) | ~(always5[3:2] == 2'd3);
+        and_13381_s3 <= and_13380 & (always4[476:465] == set);
+        and_13374_s3 <= and_13374;
+        and_13325_s3 <= mux_13314 & mux_13324;
+        and_13377_s3 <= and_13377;
+        and_13343_s3 <= and_13343;
+        not_13304_s3 <= ~(always4[258:257] == 2'd3);
+        and_13793_s3 <= and_13792 & (always5[221:210] == set);
+        and_13786_s3 <= and_13786;
+        and_13735_s3 <= mux_13724 & mux_13734;
+        and_13789_s3 <= and_13789;
+        and_13755_s3 <= and_13755;
+        or_13713_s3 <= ~(|cat_13546) | not_13712;
+        or_13714_s3 <= ~(|cat_13698) | not_13712;
         always5_s3 <= always5;
-        and_13846_s3 <= and_13845 & (always5[476:465] == set);
-        and_13839_s3 <= and_13839;
-        and_13790_s3 <= mux_13779 & mux_13789;
-        and_13842_s3 <= and_13842;
-        and_13808_s3 <= and_13808;
-        not_13769_s3 <= ~(always5[258:257] == 2'd3);
-        and_14258_s3 <= and_14257 & (always6[221:210] == set);
-        and_14251_s3 <= and_14251;
-        and_14200_s3 <= mux_14189 & mux_14199;
-        and_14254_s3 <= and_14254;
-        and_14220_s3 <= and_14220;
-        or_14179_s3 <= (~(|cat_14011) & ~(|cat_14163)) | ~(always6[3:2] == 2'd3);
+        and_13898_s3 <= and_13897 & (always5[476:465] == set);
+        and_13891_s3 <= and_13891;
+        and_13842_s3 <= mux_13831 & mux_13841;
+        and_13894_s3 <= and_13894;
+        and_13860_s3 <= and_13860;
+        not_13821_s3 <= ~(always5[258:257] == 2'd3);
+        and_14310_s3 <= and_14309 & (always6[221:210] == set);
+        and_14303_s3 <= and_14303;
+        and_14252_s3 <= mux_14241 & mux_14251;
+        and_14306_s3 <= and_14306;
+        and_14272_s3 <= and_14272;
+        or_14230_s3 <= ~(|cat_14063) | not_14229;
+        or_14231_s3 <= ~(|cat_14215) | not_14229;
         always6_s3 <= always6;
-        and_14361_s3 <= and_14360 & (always6[476:465] == set);
-        and_14354_s3 <= and_14354;
-        and_14305_s3 <= mux_14294 & mux_14304;
-        and_14357_s3 <= and_14357;
-        and_14323_s3 <= and_14323;
-        not_14284_s3 <= ~(always6[258:257] == 2'd3);
-        and_14773_s3 <= and_14772 & (always7[221:210] == set);
-        and_14766_s3 <= and_14766;
-        and_14715_s3 <= mux_14704 & mux_14714;
-        and_14769_s3 <= and_14769;
-        and_14735_s3 <= and_14735;
-        or_14694_s3 <= (~(|cat_14526) & ~(|cat_14678)) | ~(always7[3:2] == 2'd3);
+        and_14415_s3 <= and_14414 & (always6[476:465] == set);
+        and_14408_s3 <= and_14408;
+        and_14359_s3 <= mux_14348 & mux_14358;
+        and_14411_s3 <= and_14411;
+        and_14377_s3 <= and_14377;
+        not_14338_s3 <= ~(always6[258:257] == 2'd3);
+        and_14827_s3 <= and_14826 & (always7[221:210] == set);
+        and_14820_s3 <= and_14820;
+        and_14769_s3 <= mux_14758 & mux_14768;
+        and_14823_s3 <= and_14823;
+        and_14789_s3 <= and_14789;
+        or_14747_s3 <= ~(|cat_14580) | not_14746;
+        or_14748_s3 <= ~(|cat_14732) | not_14746;
         always7_s3 <= always7;
-        and_14876_s3 <= and_14875 & (always7[476:465] == set);
-        and_14869_s3 <= and_14869;
-        and_14820_s3 <= mux_14809 & mux_14819;
-        and_14872_s3 <= and_14872;
-        and_14838_s3 <= and_14838;
-        not_14799_s3 <= ~(always7[258:257] == 2'd3);
-        if (and_10736_d2) always_read <= mux_14903;
+        and_14932_s3 <= and_14931 & (always7[476:465] == set);
+        and_14925_s3 <= and_14925;
+        and_14876_s3 <= mux_14865 & mux_14875;
+        and_14928_s3 <= and_14928;
+        and_14894_s3 <= and_14894;
+        not_14855_s3 <= ~(always7[258:257] == 2'd3);
+        if (and_10776_d2) always_read <= mux_14959;
         cfg_row_d2 <= cfg_row_d1;
-        lt_14907_s3 <= bank0_q_s2_509_255[237:222] < bank0_q_s2_254_0[237:222];
-        lt_14912_s3 <= bank1_q_s2_254_0[237:222] < bank0_q_s2_254_0[237:222];
-        lt_14917_s3 <= bank1_q_s2_509_255[237:222] < bank0_q_s2_254_0[237:222];
-        lt_14922_s3 <= bank2_q_s2_254_0[237:222] < bank0_q_s2_254_0[237:222];
-        lt_14927_s3 <= bank2_q_s2_509_255[237:222] < bank0_q_s2_254_0[237:222];
-        lt_14932_s3 <= bank3_q_s2_254_0[237:222] < bank0_q_s2_254_0[237:222];
-        lt_14937_s3 <= bank3_q_s2_509_255[237:222] < bank0_q_s2_254_0[237:222];
-        lt_14942_s3 <= bank1_q_s2_254_0[237:222] < bank0_q_s2_509_255[237:222];
-        lt_14947_s3 <= bank1_q_s2_509_255[237:222] < bank0_q_s2_509_255[237:222];
-        lt_14952_s3 <= bank2_q_s2_254_0[237:222] < bank0_q_s2_509_255[237:222];
-        lt_14957_s3 <= bank2_q_s2_509_255[237:222] < bank0_q_s2_509_255[237:222];
-        lt_14962_s3 <= bank3_q_s2_254_0[237:222] < bank0_q_s2_509_255[237:222];
-        lt_14967_s3 <= bank3_q_s2_509_255[237:222] < bank0_q_s2_509_255[237:222];
-        lt_14972_s3 <= bank1_q_s2_509_255[237:222] < bank1_q_s2_254_0[237:222];
-        lt_14977_s3 <= bank2_q_s2_254_0[237:222] < bank1_q_s2_254_0[237:222];
-        lt_14982_s3 <= bank2_q_s2_509_255[237:222] < bank1_q_s2_254_0[237:222];
-        lt_14987_s3 <= bank3_q_s2_254_0[237:222] < bank1_q_s2_254_0[237:222];
-        lt_14992_s3 <= bank3_q_s2_509_255[237:222] < bank1_q_s2_254_0[237:222];
-        lt_14997_s3 <= bank2_q_s2_254_0[237:222] < bank1_q_s2_509_255[237:222];
-        lt_15002_s3 <= bank2_q_s2_509_255[237:222] < bank1_q_s2_509_255[237:222];
-        lt_15007_s3 <= bank3_q_s2_254_0[237:222] < bank1_q_s2_509_255[237:222];
-        lt_15012_s3 <= bank3_q_s2_509_255[237:222] < bank1_q_s2_509_255[237:222];
-        lt_15017_s3 <= bank2_q_s2_509_255[237:222] < bank2_q_s2_254_0[237:222];
-        lt_15022_s3 <= bank3_q_s2_254_0[237:222] < bank2_q_s2_254_0[237:222];
-        lt_15027_s3 <= bank3_q_s2_509_255[237:222] < bank2_q_s2_254_0[237:222];
-        lt_15032_s3 <= bank3_q_s2_254_0[237:222] < bank2_q_s2_509_255[237:222];
-        lt_15037_s3 <= bank3_q_s2_509_255[237:222] < bank2_q_s2_509_255[237:222];
-        lt_15042_s3 <= bank3_q_s2_509_255[237:222] < bank3_q_s2_254_0[237:222];
+        lt_14963_s3 <= bank0_q_s2_509_255[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14968_s3 <= bank1_q_s2_254_0[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14973_s3 <= bank1_q_s2_509_255[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14978_s3 <= bank2_q_s2_254_0[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14983_s3 <= bank2_q_s2_509_255[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14988_s3 <= bank3_q_s2_254_0[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14993_s3 <= bank3_q_s2_509_255[237:222] < bank0_q_s2_254_0[237:222];
+        lt_14998_s3 <= bank1_q_s2_254_0[237:222] < bank0_q_s2_509_255[237:222];
+        lt_15003_s3 <= bank1_q_s2_509_255[237:222] < bank0_q_s2_509_255[237:222];
+        lt_15008_s3 <= bank2_q_s2_254_0[237:222] < bank0_q_s2_509_255[237:222];
+        lt_15013_s3 <= bank2_q_s2_509_255[237:222] < bank0_q_s2_509_255[237:222];
+        lt_15018_s3 <= bank3_q_s2_254_0[237:222] < bank0_q_s2_509_255[237:222];
+        lt_15023_s3 <= bank3_q_s2_509_255[237:222] < bank0_q_s2_509_255[237:222];
+        lt_15028_s3 <= bank1_q_s2_509_255[237:222] < bank1_q_s2_254_0[237:222];
+        lt_15033_s3 <= bank2_q_s2_254_0[237:222] < bank1_q_s2_254_0[237:222];
+        lt_15038_s3 <= bank2_q_s2_509_255[237:222] < bank1_q_s2_254_0[237:222];
+        lt_15043_s3 <= bank3_q_s2_254_0[237:222] < bank1_q_s2_254_0[237:222];
+        lt_15048_s3 <= bank3_q_s2_509_255[237:222] < bank1_q_s2_254_0[237:222];
+        lt_15053_s3 <= bank2_q_s2_254_0[237:222] < bank1_q_s2_509_255[237:222];
+        lt_15058_s3 <= bank2_q_s2_509_255[237:222] < bank1_q_s2_509_255[237:222];
+        lt_15063_s3 <= bank3_q_s2_254_0[237:222] < bank1_q_s2_509_255[237:222];
+        lt_15068_s3 <= bank3_q_s2_509_255[237:222] < bank1_q_s2_509_255[237:222];
+        lt_15073_s3 <= bank2_q_s2_509_255[237:222] < bank2_q_s2_254_0[237:222];
+        lt_15078_s3 <= bank3_q_s2_254_0[237:222] < bank2_q_s2_254_0[237:222];
+        lt_15083_s3 <= bank3_q_s2_509_255[237:222] < bank2_q_s2_254_0[237:222];
+        lt_15088_s3 <= bank3_q_s2_254_0[237:222] < bank2_q_s2_509_255[237:222];
+        lt_15093_s3 <= bank3_q_s2_509_255[237:222] < bank2_q_s2_509_255[237:222];
+        lt_15098_s3 <= bank3_q_s2_509_255[237:222] < bank3_q_s2_254_0[237:222];
         bank0_q_s2_254_0_s3 <= bank0_q_s2_254_0;
         bank0_q_s2_509_255_s3 <= bank0_q_s2_509_255;
         bank1_q_s2_254_0_s3 <= bank1_q_s2_254_0;
@@ -5038,38 +5132,38 @@ module table_rule (
         bank2_q_s2_509_255_s3 <= bank2_q_s2_509_255;
         bank3_q_s2_254_0_s3 <= bank3_q_s2_254_0;
         bank3_q_s2_509_255_s3 <= bank3_q_s2_509_255;
-        red_15080_s4 <= |cat_15079;
-        or_15119_s4 <= (or_15113 | or_15114) | (or_15115 | or_15116);
-        or_15142_s4 <= or_15140 | or_15141;
-        red_15152_s4 <= |cat_15151;
-        lt_15157_s3 <= bank4_q_s2_509_255[237:222] < bank4_q_s2_254_0[237:222];
-        lt_15162_s3 <= bank5_q_s2_254_0[237:222] < bank4_q_s2_254_0[237:222];
-        lt_15167_s3 <= bank5_q_s2_509_255[237:222] < bank4_q_s2_254_0[237:222];
-        lt_15172_s3 <= bank6_q_s2_254_0[237:222] < bank4_q_s2_254_0[237:222];
-        lt_15177_s3 <= bank6_q_s2_509_255[237:222] < bank4_q_s2_254_0[237:222];
-        lt_15182_s3 <= bank7_q_s2_254_0[237:222] < bank4_q_s2_254_0[237:222];
-        lt_15187_s3 <= bank7_q_s2_509_255[237:222] < bank4_q_s2_254_0[237:222];
-        lt_15192_s3 <= bank5_q_s2_254_0[237:222] < bank4_q_s2_509_255[237:222];
-        lt_15197_s3 <= bank5_q_s2_509_255[237:222] < bank4_q_s2_509_255[237:222];
-        lt_15202_s3 <= bank6_q_s2_254_0[237:222] < bank4_q_s2_509_255[237:222];
-        lt_15207_s3 <= bank6_q_s2_509_255[237:222] < bank4_q_s2_509_255[237:222];
-        lt_15212_s3 <= bank7_q_s2_254_0[237:222] < bank4_q_s2_509_255[237:222];
-        lt_15217_s3 <= bank7_q_s2_509_255[237:222] < bank4_q_s2_509_255[237:222];
-        lt_15222_s3 <= bank5_q_s2_509_255[237:222] < bank5_q_s2_254_0[237:222];
-        lt_15227_s3 <= bank6_q_s2_254_0[237:222] < bank5_q_s2_254_0[237:222];
-        lt_15232_s3 <= bank6_q_s2_509_255[237:222] < bank5_q_s2_254_0[237:222];
-        lt_15237_s3 <= bank7_q_s2_254_0[237:222] < bank5_q_s2_254_0[237:222];
-        lt_15242_s3 <= bank7_q_s2_509_255[237:222] < bank5_q_s2_254_0[237:222];
-        lt_15247_s3 <= bank6_q_s2_254_0[237:222] < bank5_q_s2_509_255[237:222];
-        lt_15252_s3 <= bank6_q_s2_509_255[237:222] < bank5_q_s2_509_255[237:222];
-        lt_15257_s3 <= bank7_q_s2_254_0[237:222] < bank5_q_s2_509_255[237:222];
-        lt_15262_s3 <= bank7_q_s2_509_255[237:222] < bank5_q_s2_509_255[237:222];
-        lt_15267_s3 <= bank6_q_s2_509_255[237:222] < bank6_q_s2_254_0[237:222];
-        lt_15272_s3 <= bank7_q_s2_254_0[237:222] < bank6_q_s2_254_0[237:222];
-        lt_15277_s3 <= bank7_q_s2_509_255[237:222] < bank6_q_s2_254_0[237:222];
-        lt_15282_s3 <= bank7_q_s2_254_0[237:222] < bank6_q_s2_509_255[237:222];
-        lt_15287_s3 <= bank7_q_s2_509_255[237:222] < bank6_q_s2_509_255[237:222];
-        lt_15292_s3 <= bank7_q_s2_509_255[237:222] < bank7_q_s2_254_0[237:222];
+        red_15136_s4 <= |cat_15135;
+        or_15175_s4 <= (or_15169 | or_15170) | (or_15171 | or_15172);
+        or_15198_s4 <= or_15196 | or_15197;
+        red_15208_s4 <= |cat_15207;
+        lt_15213_s3 <= bank4_q_s2_509_255[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15218_s3 <= bank5_q_s2_254_0[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15223_s3 <= bank5_q_s2_509_255[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15228_s3 <= bank6_q_s2_254_0[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15233_s3 <= bank6_q_s2_509_255[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15238_s3 <= bank7_q_s2_254_0[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15243_s3 <= bank7_q_s2_509_255[237:222] < bank4_q_s2_254_0[237:222];
+        lt_15248_s3 <= bank5_q_s2_254_0[237:222] < bank4_q_s2_509_255[237:222];
+        lt_15253_s3 <= bank5_q_s2_509_255[237:222] < bank4_q_s2_509_255[237:222];
+        lt_15258_s3 <= bank6_q_s2_254_0[237:222] < bank4_q_s2_509_255[237:222];
+        lt_15263_s3 <= bank6_q_s2_509_255[237:222] < bank4_q_s2_509_255[237:222];
+        lt_15268_s3 <= bank7_q_s2_254_0[237:222] < bank4_q_s2_509_255[237:222];
+        lt_15273_s3 <= bank7_q_s2_509_255[237:222] < bank4_q_s2_509_255[237:222];
+        lt_15278_s3 <= bank5_q_s2_509_255[237:222] < bank5_q_s2_254_0[237:222];
+        lt_15283_s3 <= bank6_q_s2_254_0[237:222] < bank5_q_s2_254_0[237:222];
+        lt_15288_s3 <= bank6_q_s2_509_255[237:222] < bank5_q_s2_254_0[237:222];
+        lt_15293_s3 <= bank7_q_s2_254_0[237:222] < bank5_q_s2_254_0[237:222];
+        lt_15298_s3 <= bank7_q_s2_509_255[237:222] < bank5_q_s2_254_0[237:222];
+        lt_15303_s3 <= bank6_q_s2_254_0[237:222] < bank5_q_s2_509_255[237:222];
+        lt_15308_s3 <= bank6_q_s2_509_255[237:222] < bank5_q_s2_509_255[237:222];
+        lt_15313_s3 <= bank7_q_s2_254_0[237:222] < bank5_q_s2_509_255[237:222];
+        lt_15318_s3 <= bank7_q_s2_509_255[237:222] < bank5_q_s2_509_255[237:222];
+        lt_15323_s3 <= bank6_q_s2_509_255[237:222] < bank6_q_s2_254_0[237:222];
+        lt_15328_s3 <= bank7_q_s2_254_0[237:222] < bank6_q_s2_254_0[237:222];
+        lt_15333_s3 <= bank7_q_s2_509_255[237:222] < bank6_q_s2_254_0[237:222];
+        lt_15338_s3 <= bank7_q_s2_254_0[237:222] < bank6_q_s2_509_255[237:222];
+        lt_15343_s3 <= bank7_q_s2_509_255[237:222] < bank6_q_s2_509_255[237:222];
+        lt_15348_s3 <= bank7_q_s2_509_255[237:222] < bank7_q_s2_254_0[237:222];
         bank4_q_s2_254_0_s3 <= bank4_q_s2_254_0;
         bank4_q_s2_509_255_s3 <= bank4_q_s2_509_255;
         bank5_q_s2_254_0_s3 <= bank5_q_s2_254_0;
@@ -5078,38 +5172,38 @@ module table_rule (
         bank6_q_s2_509_255_s3 <= bank6_q_s2_509_255;
         bank7_q_s2_254_0_s3 <= bank7_q_s2_254_0;
         bank7_q_s2_509_255_s3 <= bank7_q_s2_509_255;
-        red_15330_s4 <= |cat_15329;
-        or_15369_s4 <= (or_15363 | or_15364) | (or_15365 | or_15366);
-        or_15392_s4 <= or_15390 | or_15391;
-        red_15402_s4 <= |cat_15401;
-        lt_15407_s3 <= bank8_q_s2_509_255[237:222] < bank8_q_s2_254_0[237:222];
-        lt_15412_s3 <= bank9_q_s2_254_0[237:222] < bank8_q_s2_254_0[237:222];
-        lt_15417_s3 <= bank9_q_s2_509_255[237:222] < bank8_q_s2_254_0[237:222];
-        lt_15422_s3 <= bank10_q_s2_254_0[237:222] < bank8_q_s2_254_0[237:222];
-        lt_15427_s3 <= bank10_q_s2_509_255[237:222] < bank8_q_s2_254_0[237:222];
-        lt_15432_s3 <= bank11_q_s2_254_0[237:222] < bank8_q_s2_254_0[237:222];
-        lt_15437_s3 <= bank11_q_s2_509_255[237:222] < bank8_q_s2_254_0[237:222];
-        lt_15442_s3 <= bank9_q_s2_254_0[237:222] < bank8_q_s2_509_255[237:222];
-        lt_15447_s3 <= bank9_q_s2_509_255[237:222] < bank8_q_s2_509_255[237:222];
-        lt_15452_s3 <= bank10_q_s2_254_0[237:222] < bank8_q_s2_509_255[237:222];
-        lt_15457_s3 <= bank10_q_s2_509_255[237:222] < bank8_q_s2_509_255[237:222];
-        lt_15462_s3 <= bank11_q_s2_254_0[237:222] < bank8_q_s2_509_255[237:222];
-        lt_15467_s3 <= bank11_q_s2_509_255[237:222] < bank8_q_s2_509_255[237:222];
-        lt_15472_s3 <= bank9_q_s2_509_255[237:222] < bank9_q_s2_254_0[237:222];
-        lt_15477_s3 <= bank10_q_s2_254_0[237:222] < bank9_q_s2_254_0[237:222];
-        lt_15482_s3 <= bank10_q_s2_509_255[237:222] < bank9_q_s2_254_0[237:222];
-        lt_15487_s3 <= bank11_q_s2_254_0[237:222] < bank9_q_s2_254_0[237:222];
-        lt_15492_s3 <= bank11_q_s2_509_255[237:222] < bank9_q_s2_254_0[237:222];
-        lt_15497_s3 <= bank10_q_s2_254_0[237:222] < bank9_q_s2_509_255[237:222];
-        lt_15502_s3 <= bank10_q_s2_509_255[237:222] < bank9_q_s2_509_255[237:222];
-        lt_15507_s3 <= bank11_q_s2_254_0[237:222] < bank9_q_s2_509_255[237:222];
-        lt_15512_s3 <= bank11_q_s2_509_255[237:222] < bank9_q_s2_509_255[237:222];
-        lt_15517_s3 <= bank10_q_s2_509_255[237:222] < bank10_q_s2_254_0[237:222];
-        lt_15522_s3 <= bank11_q_s2_254_0[237:222] < bank10_q_s2_254_0[237:222];
-        lt_15527_s3 <= bank11_q_s2_509_255[237:222] < bank10_q_s2_254_0[237:222];
-        lt_15532_s3 <= bank11_q_s2_254_0[237:222] < bank10_q_s2_509_255[237:222];
-        lt_15537_s3 <= bank11_q_s2_509_255[237:222] < bank10_q_s2_509_255[237:222];
-        lt_15542_s3 <= bank11_q_s2_509_255[237:222] < bank11_q_s2_254_0[237:222];
+        red_15386_s4 <= |cat_15385;
+        or_15425_s4 <= (or_15419 | or_15420) | (or_15421 | or_15422);
+        or_15448_s4 <= or_15446 | or_15447;
+        red_15458_s4 <= |cat_15457;
+        lt_15463_s3 <= bank8_q_s2_509_255[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15468_s3 <= bank9_q_s2_254_0[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15473_s3 <= bank9_q_s2_509_255[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15478_s3 <= bank10_q_s2_254_0[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15483_s3 <= bank10_q_s2_509_255[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15488_s3 <= bank11_q_s2_254_0[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15493_s3 <= bank11_q_s2_509_255[237:222] < bank8_q_s2_254_0[237:222];
+        lt_15498_s3 <= bank9_q_s2_254_0[237:222] < bank8_q_s2_509_255[237:222];
+        lt_15503_s3 <= bank9_q_s2_509_255[237:222] < bank8_q_s2_509_255[237:222];
+        lt_15508_s3 <= bank10_q_s2_254_0[237:222] < bank8_q_s2_509_255[237:222];
+        lt_15513_s3 <= bank10_q_s2_509_255[237:222] < bank8_q_s2_509_255[237:222];
+        lt_15518_s3 <= bank11_q_s2_254_0[237:222] < bank8_q_s2_509_255[237:222];
+        lt_15523_s3 <= bank11_q_s2_509_255[237:222] < bank8_q_s2_509_255[237:222];
+        lt_15528_s3 <= bank9_q_s2_509_255[237:222] < bank9_q_s2_254_0[237:222];
+        lt_15533_s3 <= bank10_q_s2_254_0[237:222] < bank9_q_s2_254_0[237:222];
+        lt_15538_s3 <= bank10_q_s2_509_255[237:222] < bank9_q_s2_254_0[237:222];
+        lt_15543_s3 <= bank11_q_s2_254_0[237:222] < bank9_q_s2_254_0[237:222];
+        lt_15548_s3 <= bank11_q_s2_509_255[237:222] < bank9_q_s2_254_0[237:222];
+        lt_15553_s3 <= bank10_q_s2_254_0[237:222] < bank9_q_s2_509_255[237:222];
+        lt_15558_s3 <= bank10_q_s2_509_255[237:222] < bank9_q_s2_509_255[237:222];
+        lt_15563_s3 <= bank11_q_s2_254_0[237:222] < bank9_q_s2_509_255[237:222];
+        lt_15568_s3 <= bank11_q_s2_509_255[237:222] < bank9_q_s2_509_255[237:222];
+        lt_15573_s3 <= bank10_q_s2_509_255[237:222] < bank10_q_s2_254_0[237:222];
+        lt_15578_s3 <= bank11_q_s2_254_0[237:222] < bank10_q_s2_254_0[237:222];
+        lt_15583_s3 <= bank11_q_s2_509_255[237:222] < bank10_q_s2_254_0[237:222];
+        lt_15588_s3 <= bank11_q_s2_254_0[237:222] < bank10_q_s2_509_255[237:222];
+        lt_15593_s3 <= bank11_q_s2_509_255[237:222] < bank10_q_s2_509_255[237:222];
+        lt_15598_s3 <= bank11_q_s2_509_255[237:222] < bank11_q_s2_254_0[237:222];
         bank8_q_s2_254_0_s3 <= bank8_q_s2_254_0;
         bank8_q_s2_509_255_s3 <= bank8_q_s2_509_255;
         bank9_q_s2_254_0_s3 <= bank9_q_s2_254_0;
@@ -5118,38 +5212,38 @@ module table_rule (
         bank10_q_s2_509_255_s3 <= bank10_q_s2_509_255;
         bank11_q_s2_254_0_s3 <= bank11_q_s2_254_0;
         bank11_q_s2_509_255_s3 <= bank11_q_s2_509_255;
-        red_15580_s4 <= |cat_15579;
-        or_15619_s4 <= (or_15613 | or_15614) | (or_15615 | or_15616);
-        or_15642_s4 <= or_15640 | or_15641;
-        red_15652_s4 <= |cat_15651;
-        lt_15657_s3 <= bank12_q_s2_509_255[237:222] < bank12_q_s2_254_0[237:222];
-        lt_15662_s3 <= bank13_q_s2_254_0[237:222] < bank12_q_s2_254_0[237:222];
-        lt_15667_s3 <= bank13_q_s2_509_255[237:222] < bank12_q_s2_254_0[237:222];
-        lt_15672_s3 <= bank14_q_s2_254_0[237:222] < bank12_q_s2_254_0[237:222];
-        lt_15677_s3 <= bank14_q_s2_509_255[237:222] < bank12_q_s2_254_0[237:222];
-        lt_15682_s3 <= bank15_q_s2_254_0[237:222] < bank12_q_s2_254_0[237:222];
-        lt_15687_s3 <= bank15_q_s2_509_255[237:222] < bank12_q_s2_254_0[237:222];
-        lt_15692_s3 <= bank13_q_s2_254_0[237:222] < bank12_q_s2_509_255[237:222];
-        lt_15697_s3 <= bank13_q_s2_509_255[237:222] < bank12_q_s2_509_255[237:222];
-        lt_15702_s3 <= bank14_q_s2_254_0[237:222] < bank12_q_s2_509_255[237:222];
-        lt_15707_s3 <= bank14_q_s2_509_255[237:222] < bank12_q_s2_509_255[237:222];
-        lt_15712_s3 <= bank15_q_s2_254_0[237:222] < bank12_q_s2_509_255[237:222];
-        lt_15717_s3 <= bank15_q_s2_509_255[237:222] < bank12_q_s2_509_255[237:222];
-        lt_15722_s3 <= bank13_q_s2_509_255[237:222] < bank13_q_s2_254_0[237:222];
-        lt_15727_s3 <= bank14_q_s2_254_0[237:222] < bank13_q_s2_254_0[237:222];
-        lt_15732_s3 <= bank14_q_s2_509_255[237:222] < bank13_q_s2_254_0[237:222];
-        lt_15737_s3 <= bank15_q_s2_254_0[237:222] < bank13_q_s2_254_0[237:222];
-        lt_15742_s3 <= bank15_q_s2_509_255[237:222] < bank13_q_s2_254_0[237:222];
-        lt_15747_s3 <= bank14_q_s2_254_0[237:222] < bank13_q_s2_509_255[237:222];
-        lt_15752_s3 <= bank14_q_s2_509_255[237:222] < bank13_q_s2_509_255[237:222];
-        lt_15757_s3 <= bank15_q_s2_254_0[237:222] < bank13_q_s2_509_255[237:222];
-        lt_15762_s3 <= bank15_q_s2_509_255[237:222] < bank13_q_s2_509_255[237:222];
-        lt_15767_s3 <= bank14_q_s2_509_255[237:222] < bank14_q_s2_254_0[237:222];
-        lt_15772_s3 <= bank15_q_s2_254_0[237:222] < bank14_q_s2_254_0[237:222];
-        lt_15777_s3 <= bank15_q_s2_509_255[237:222] < bank14_q_s2_254_0[237:222];
-        lt_15782_s3 <= bank15_q_s2_254_0[237:222] < bank14_q_s2_509_255[237:222];
-        lt_15787_s3 <= bank15_q_s2_509_255[237:222] < bank14_q_s2_509_255[237:222];
-        lt_15792_s3 <= bank15_q_s2_509_255[237:222] < bank15_q_s2_254_0[237:222];
+        red_15636_s4 <= |cat_15635;
+        or_15675_s4 <= (or_15669 | or_15670) | (or_15671 | or_15672);
+        or_15698_s4 <= or_15696 | or_15697;
+        red_15708_s4 <= |cat_15707;
+        lt_15713_s3 <= bank12_q_s2_509_255[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15718_s3 <= bank13_q_s2_254_0[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15723_s3 <= bank13_q_s2_509_255[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15728_s3 <= bank14_q_s2_254_0[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15733_s3 <= bank14_q_s2_509_255[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15738_s3 <= bank15_q_s2_254_0[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15743_s3 <= bank15_q_s2_509_255[237:222] < bank12_q_s2_254_0[237:222];
+        lt_15748_s3 <= bank13_q_s2_254_0[237:222] < bank12_q_s2_509_255[237:222];
+        lt_15753_s3 <= bank13_q_s2_509_255[237:222] < bank12_q_s2_509_255[237:222];
+        lt_15758_s3 <= bank14_q_s2_254_0[237:222] < bank12_q_s2_509_255[237:222];
+        lt_15763_s3 <= bank14_q_s2_509_255[237:222] < bank12_q_s2_509_255[237:222];
+        lt_15768_s3 <= bank15_q_s2_254_0[237:222] < bank12_q_s2_509_255[237:222];
+        lt_15773_s3 <= bank15_q_s2_509_255[237:222] < bank12_q_s2_509_255[237:222];
+        lt_15778_s3 <= bank13_q_s2_509_255[237:222] < bank13_q_s2_254_0[237:222];
+        lt_15783_s3 <= bank14_q_s2_254_0[237:222] < bank13_q_s2_254_0[237:222];
+        lt_15788_s3 <= bank14_q_s2_509_255[237:222] < bank13_q_s2_254_0[237:222];
+        lt_15793_s3 <= bank15_q_s2_254_0[237:222] < bank13_q_s2_254_0[237:222];
+        lt_15798_s3 <= bank15_q_s2_509_255[237:222] < bank13_q_s2_254_0[237:222];
+        lt_15803_s3 <= bank14_q_s2_254_0[237:222] < bank13_q_s2_509_255[237:222];
+        lt_15808_s3 <= bank14_q_s2_509_255[237:222] < bank13_q_s2_509_255[237:222];
+        lt_15813_s3 <= bank15_q_s2_254_0[237:222] < bank13_q_s2_509_255[237:222];
+        lt_15818_s3 <= bank15_q_s2_509_255[237:222] < bank13_q_s2_509_255[237:222];
+        lt_15823_s3 <= bank14_q_s2_509_255[237:222] < bank14_q_s2_254_0[237:222];
+        lt_15828_s3 <= bank15_q_s2_254_0[237:222] < bank14_q_s2_254_0[237:222];
+        lt_15833_s3 <= bank15_q_s2_509_255[237:222] < bank14_q_s2_254_0[237:222];
+        lt_15838_s3 <= bank15_q_s2_254_0[237:222] < bank14_q_s2_509_255[237:222];
+        lt_15843_s3 <= bank15_q_s2_509_255[237:222] < bank14_q_s2_509_255[237:222];
+        lt_15848_s3 <= bank15_q_s2_509_255[237:222] < bank15_q_s2_254_0[237:222];
         bank12_q_s2_254_0_s3 <= bank12_q_s2_254_0;
         bank12_q_s2_509_255_s3 <= bank12_q_s2_509_255;
         bank13_q_s2_254_0_s3 <= bank13_q_s2_254_0;
@@ -5158,38 +5252,38 @@ module table_rule (
         bank14_q_s2_509_255_s3 <= bank14_q_s2_509_255;
         bank15_q_s2_254_0_s3 <= bank15_q_s2_254_0;
         bank15_q_s2_509_255_s3 <= bank15_q_s2_509_255;
-        red_15830_s4 <= |cat_15829;
-        or_15869_s4 <= (or_15863 | or_15864) | (or_15865 | or_15866);
-        or_15892_s4 <= or_15890 | or_15891;
-        red_15902_s4 <= |cat_15901;
-        lt_15907_s3 <= bank16_q_s2_509_255[237:222] < bank16_q_s2_254_0[237:222];
-        lt_15912_s3 <= bank17_q_s2_254_0[237:222] < bank16_q_s2_254_0[237:222];
-        lt_15917_s3 <= bank17_q_s2_509_255[237:222] < bank16_q_s2_254_0[237:222];
-        lt_15922_s3 <= bank18_q_s2_254_0[237:222] < bank16_q_s2_254_0[237:222];
-        lt_15927_s3 <= bank18_q_s2_509_255[237:222] < bank16_q_s2_254_0[237:222];
-        lt_15932_s3 <= bank19_q_s2_254_0[237:222] < bank16_q_s2_254_0[237:222];
-        lt_15937_s3 <= bank19_q_s2_509_255[237:222] < bank16_q_s2_254_0[237:222];
-        lt_15942_s3 <= bank17_q_s2_254_0[237:222] < bank16_q_s2_509_255[237:222];
-        lt_15947_s3 <= bank17_q_s2_509_255[237:222] < bank16_q_s2_509_255[237:222];
-        lt_15952_s3 <= bank18_q_s2_254_0[237:222] < bank16_q_s2_509_255[237:222];
-        lt_15957_s3 <= bank18_q_s2_509_255[237:222] < bank16_q_s2_509_255[237:222];
-        lt_15962_s3 <= bank19_q_s2_254_0[237:222] < bank16_q_s2_509_255[237:222];
-        lt_15967_s3 <= bank19_q_s2_509_255[237:222] < bank16_q_s2_509_255[237:222];
-        lt_15972_s3 <= bank17_q_s2_509_255[237:222] < bank17_q_s2_254_0[237:222];
-        lt_15977_s3 <= bank18_q_s2_254_0[237:222] < bank17_q_s2_254_0[237:222];
-        lt_15982_s3 <= bank18_q_s2_509_255[237:222] < bank17_q_s2_254_0[237:222];
-        lt_15987_s3 <= bank19_q_s2_254_0[237:222] < bank17_q_s2_254_0[237:222];
-        lt_15992_s3 <= bank19_q_s2_509_255[237:222] < bank17_q_s2_254_0[237:222];
-        lt_15997_s3 <= bank18_q_s2_254_0[237:222] < bank17_q_s2_509_255[237:222];
-        lt_16002_s3 <= bank18_q_s2_509_255[237:222] < bank17_q_s2_509_255[237:222];
-        lt_16007_s3 <= bank19_q_s2_254_0[237:222] < bank17_q_s2_509_255[237:222];
-        lt_16012_s3 <= bank19_q_s2_509_255[237:222] < bank17_q_s2_509_255[237:222];
-        lt_16017_s3 <= bank18_q_s2_509_255[237:222] < bank18_q_s2_254_0[237:222];
-        lt_16022_s3 <= bank19_q_s2_254_0[237:222] < bank18_q_s2_254_0[237:222];
-        lt_16027_s3 <= bank19_q_s2_509_255[237:222] < bank18_q_s2_254_0[237:222];
-        lt_16032_s3 <= bank19_q_s2_254_0[237:222] < bank18_q_s2_509_255[237:222];
-        lt_16037_s3 <= bank19_q_s2_509_255[237:222] < bank18_q_s2_509_255[237:222];
-        lt_16042_s3 <= bank19_q_s2_509_255[237:222] < bank19_q_s2_254_0[237:222];
+        red_15886_s4 <= |cat_15885;
+        or_15925_s4 <= (or_15919 | or_15920) | (or_15921 | or_15922);
+        or_15948_s4 <= or_15946 | or_15947;
+        red_15958_s4 <= |cat_15957;
+        lt_15963_s3 <= bank16_q_s2_509_255[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15968_s3 <= bank17_q_s2_254_0[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15973_s3 <= bank17_q_s2_509_255[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15978_s3 <= bank18_q_s2_254_0[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15983_s3 <= bank18_q_s2_509_255[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15988_s3 <= bank19_q_s2_254_0[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15993_s3 <= bank19_q_s2_509_255[237:222] < bank16_q_s2_254_0[237:222];
+        lt_15998_s3 <= bank17_q_s2_254_0[237:222] < bank16_q_s2_509_255[237:222];
+        lt_16003_s3 <= bank17_q_s2_509_255[237:222] < bank16_q_s2_509_255[237:222];
+        lt_16008_s3 <= bank18_q_s2_254_0[237:222] < bank16_q_s2_509_255[237:222];
+        lt_16013_s3 <= bank18_q_s2_509_255[237:222] < bank16_q_s2_509_255[237:222];
+        lt_16018_s3 <= bank19_q_s2_254_0[237:222] < bank16_q_s2_509_255[237:222];
+        lt_16023_s3 <= bank19_q_s2_509_255[237:222] < bank16_q_s2_509_255[237:222];
+        lt_16028_s3 <= bank17_q_s2_509_255[237:222] < bank17_q_s2_254_0[237:222];
+        lt_16033_s3 <= bank18_q_s2_254_0[237:222] < bank17_q_s2_254_0[237:222];
+        lt_16038_s3 <= bank18_q_s2_509_255[237:222] < bank17_q_s2_254_0[237:222];
+        lt_16043_s3 <= bank19_q_s2_254_0[237:222] < bank17_q_s2_254_0[237:222];
+        lt_16048_s3 <= bank19_q_s2_509_255[237:222] < bank17_q_s2_254_0[237:222];
+        lt_16053_s3 <= bank18_q_s2_254_0[237:222] < bank17_q_s2_509_255[237:222];
+        lt_16058_s3 <= bank18_q_s2_509_255[237:222] < bank17_q_s2_509_255[237:222];
+        lt_16063_s3 <= bank19_q_s2_254_0[237:222] < bank17_q_s2_509_255[237:222];
+        lt_16068_s3 <= bank19_q_s2_509_255[237:222] < bank17_q_s2_509_255[237:222];
+        lt_16073_s3 <= bank18_q_s2_509_255[237:222] < bank18_q_s2_254_0[237:222];
+        lt_16078_s3 <= bank19_q_s2_254_0[237:222] < bank18_q_s2_254_0[237:222];
+        lt_16083_s3 <= bank19_q_s2_509_255[237:222] < bank18_q_s2_254_0[237:222];
+        lt_16088_s3 <= bank19_q_s2_254_0[237:222] < bank18_q_s2_509_255[237:222];
+        lt_16093_s3 <= bank19_q_s2_509_255[237:222] < bank18_q_s2_509_255[237:222];
+        lt_16098_s3 <= bank19_q_s2_509_255[237:222] < bank19_q_s2_254_0[237:222];
         bank16_q_s2_254_0_s3 <= bank16_q_s2_254_0;
         bank16_q_s2_509_255_s3 <= bank16_q_s2_509_255;
         bank17_q_s2_254_0_s3 <= bank17_q_s2_254_0;
@@ -5198,38 +5292,38 @@ module table_rule (
         bank18_q_s2_509_255_s3 <= bank18_q_s2_509_255;
         bank19_q_s2_254_0_s3 <= bank19_q_s2_254_0;
         bank19_q_s2_509_255_s3 <= bank19_q_s2_509_255;
-        red_16080_s4 <= |cat_16079;
-        or_16119_s4 <= (or_16113 | or_16114) | (or_16115 | or_16116);
-        or_16142_s4 <= or_16140 | or_16141;
-        red_16152_s4 <= |cat_16151;
-        lt_16157_s3 <= always0_509_255[237:222] < always0_254_0[237:222];
-        lt_16162_s3 <= always1_254_0[237:222] < always0_254_0[237:222];
-        lt_16167_s3 <= always1_509_255[237:222] < always0_254_0[237:222];
-        lt_16172_s3 <= always2_254_0[237:222] < always0_254_0[237:222];
-        lt_16177_s3 <= always2_509_255[237:222] < always0_254_0[237:222];
-        lt_16182_s3 <= always3_254_0[237:222] < always0_254_0[237:222];
-        lt_16187_s3 <= always3_509_255[237:222] < always0_254_0[237:222];
-        lt_16192_s3 <= always1_254_0[237:222] < always0_509_255[237:222];
-        lt_16197_s3 <= always1_509_255[237:222] < always0_509_255[237:222];
-        lt_16202_s3 <= always2_254_0[237:222] < always0_509_255[237:222];
-        lt_16207_s3 <= always2_509_255[237:222] < always0_509_255[237:222];
-        lt_16212_s3 <= always3_254_0[237:222] < always0_509_255[237:222];
-        lt_16217_s3 <= always3_509_255[237:222] < always0_509_255[237:222];
-        lt_16222_s3 <= always1_509_255[237:222] < always1_254_0[237:222];
-        lt_16227_s3 <= always2_254_0[237:222] < always1_254_0[237:222];
-        lt_16232_s3 <= always2_509_255[237:222] < always1_254_0[237:222];
-        lt_16237_s3 <= always3_254_0[237:222] < always1_254_0[237:222];
-        lt_16242_s3 <= always3_509_255[237:222] < always1_254_0[237:222];
-        lt_16247_s3 <= always2_254_0[237:222] < always1_509_255[237:222];
-        lt_16252_s3 <= always2_509_255[237:222] < always1_509_255[237:222];
-        lt_16257_s3 <= always3_254_0[237:222] < always1_509_255[237:222];
-        lt_16262_s3 <= always3_509_255[237:222] < always1_509_255[237:222];
-        lt_16267_s3 <= always2_509_255[237:222] < always2_254_0[237:222];
-        lt_16272_s3 <= always3_254_0[237:222] < always2_254_0[237:222];
-        lt_16277_s3 <= always3_509_255[237:222] < always2_254_0[237:222];
-        lt_16282_s3 <= always3_254_0[237:222] < always2_509_255[237:222];
-        lt_16287_s3 <= always3_509_255[237:222] < always2_509_255[237:222];
-        lt_16292_s3 <= always3_509_255[237:222] < always3_254_0[237:222];
+        red_16136_s4 <= |cat_16135;
+        or_16175_s4 <= (or_16169 | or_16170) | (or_16171 | or_16172);
+        or_16198_s4 <= or_16196 | or_16197;
+        red_16208_s4 <= |cat_16207;
+        lt_16213_s3 <= always0_509_255[237:222] < always0_254_0[237:222];
+        lt_16218_s3 <= always1_254_0[237:222] < always0_254_0[237:222];
+        lt_16223_s3 <= always1_509_255[237:222] < always0_254_0[237:222];
+        lt_16228_s3 <= always2_254_0[237:222] < always0_254_0[237:222];
+        lt_16233_s3 <= always2_509_255[237:222] < always0_254_0[237:222];
+        lt_16238_s3 <= always3_254_0[237:222] < always0_254_0[237:222];
+        lt_16243_s3 <= always3_509_255[237:222] < always0_254_0[237:222];
+        lt_16248_s3 <= always1_254_0[237:222] < always0_509_255[237:222];
+        lt_16253_s3 <= always1_509_255[237:222] < always0_509_255[237:222];
+        lt_16258_s3 <= always2_254_0[237:222] < always0_509_255[237:222];
+        lt_16263_s3 <= always2_509_255[237:222] < always0_509_255[237:222];
+        lt_16268_s3 <= always3_254_0[237:222] < always0_509_255[237:222];
+        lt_16273_s3 <= always3_509_255[237:222] < always0_509_255[237:222];
+        lt_16278_s3 <= always1_509_255[237:222] < always1_254_0[237:222];
+        lt_16283_s3 <= always2_254_0[237:222] < always1_254_0[237:222];
+        lt_16288_s3 <= always2_509_255[237:222] < always1_254_0[237:222];
+        lt_16293_s3 <= always3_254_0[237:222] < always1_254_0[237:222];
+        lt_16298_s3 <= always3_509_255[237:222] < always1_254_0[237:222];
+        lt_16303_s3 <= always2_254_0[237:222] < always1_509_255[237:222];
+        lt_16308_s3 <= always2_509_255[237:222] < always1_509_255[237:222];
+        lt_16313_s3 <= always3_254_0[237:222] < always1_509_255[237:222];
+        lt_16318_s3 <= always3_509_255[237:222] < always1_509_255[237:222];
+        lt_16323_s3 <= always2_509_255[237:222] < always2_254_0[237:222];
+        lt_16328_s3 <= always3_254_0[237:222] < always2_254_0[237:222];
+        lt_16333_s3 <= always3_509_255[237:222] < always2_254_0[237:222];
+        lt_16338_s3 <= always3_254_0[237:222] < always2_509_255[237:222];
+        lt_16343_s3 <= always3_509_255[237:222] < always2_509_255[237:222];
+        lt_16348_s3 <= always3_509_255[237:222] < always3_254_0[237:222];
         always0_254_0_s3 <= always0_254_0;
         always0_509_255_s3 <= always0_509_255;
         always1_254_0_s3 <= always1_254_0;
@@ -5238,38 +5332,38 @@ module table_rule (
         always2_509_255_s3 <= always2_509_255;
         always3_254_0_s3 <= always3_254_0;
         always3_509_255_s3 <= always3_509_255;
-        red_16330_s4 <= |cat_16329;
-        or_16369_s4 <= (or_16363 | or_16364) | (or_16365 | or_16366);
-        or_16392_s4 <= or_16390 | or_16391;
-        red_16402_s4 <= |cat_16401;
-        lt_16407_s3 <= always4_509_255[237:222] < always4_254_0[237:222];
-        lt_16412_s3 <= always5_254_0[237:222] < always4_254_0[237:222];
-        lt_16417_s3 <= always5_509_255[237:222] < always4_254_0[237:222];
-        lt_16422_s3 <= always6_254_0[237:222] < always4_254_0[237:222];
-        lt_16427_s3 <= always6_509_255[237:222] < always4_254_0[237:222];
-        lt_16432_s3 <= always7_254_0[237:222] < always4_254_0[237:222];
-        lt_16437_s3 <= always7_509_255[237:222] < always4_254_0[237:222];
-        lt_16442_s3 <= always5_254_0[237:222] < always4_509_255[237:222];
-        lt_16447_s3 <= always5_509_255[237:222] < always4_509_255[237:222];
-        lt_16452_s3 <= always6_254_0[237:222] < always4_509_255[237:222];
-        lt_16457_s3 <= always6_509_255[237:222] < always4_509_255[237:222];
-        lt_16462_s3 <= always7_254_0[237:222] < always4_509_255[237:222];
-        lt_16467_s3 <= always7_509_255[237:222] < always4_509_255[237:222];
-        lt_16472_s3 <= always5_509_255[237:222] < always5_254_0[237:222];
-        lt_16477_s3 <= always6_254_0[237:222] < always5_254_0[237:222];
-        lt_16482_s3 <= always6_509_255[237:222] < always5_254_0[237:222];
-        lt_16487_s3 <= always7_254_0[237:222] < always5_254_0[237:222];
-        lt_16492_s3 <= always7_509_255[237:222] < always5_254_0[237:222];
-        lt_16497_s3 <= always6_254_0[237:222] < always5_509_255[237:222];
-        lt_16502_s3 <= always6_509_255[237:222] < always5_509_255[237:222];
-        lt_16507_s3 <= always7_254_0[237:222] < always5_509_255[237:222];
-        lt_16512_s3 <= always7_509_255[237:222] < always5_509_255[237:222];
-        lt_16517_s3 <= always6_509_255[237:222] < always6_254_0[237:222];
-        lt_16522_s3 <= always7_254_0[237:222] < always6_254_0[237:222];
-        lt_16527_s3 <= always7_509_255[237:222] < always6_254_0[237:222];
-        lt_16532_s3 <= always7_254_0[237:222] < always6_509_255[237:222];
-        lt_16537_s3 <= always7_509_255[237:222] < always6_509_255[237:222];
-        lt_16542_s3 <= always7_509_255[237:222] < always7_254_0[237:222];
+        red_16386_s4 <= |cat_16385;
+        or_16425_s4 <= (or_16419 | or_16420) | (or_16421 | or_16422);
+        or_16448_s4 <= or_16446 | or_16447;
+        red_16458_s4 <= |cat_16457;
+        lt_16463_s3 <= always4_509_255[237:222] < always4_254_0[237:222];
+        lt_16468_s3 <= always5_254_0[237:222] < always4_254_0[237:222];
+        lt_16473_s3 <= always5_509_255[237:222] < always4_254_0[237:222];
+        lt_16478_s3 <= always6_254_0[237:222] < always4_254_0[237:222];
+        lt_16483_s3 <= always6_509_255[237:222] < always4_254_0[237:222];
+        lt_16488_s3 <= always7_254_0[237:222] < always4_254_0[237:222];
+        lt_16493_s3 <= always7_509_255[237:222] < always4_254_0[237:222];
+        lt_16498_s3 <= always5_254_0[237:222] < always4_509_255[237:222];
+        lt_16503_s3 <= always5_509_255[237:222] < always4_509_255[237:222];
+        lt_16508_s3 <= always6_254_0[237:222] < always4_509_255[237:222];
+        lt_16513_s3 <= always6_509_255[237:222] < always4_509_255[237:222];
+        lt_16518_s3 <= always7_254_0[237:222] < always4_509_255[237:222];
+        lt_16523_s3 <= always7_509_255[237:222] < always4_509_255[237:222];
+        lt_16528_s3 <= always5_509_255[237:222] < always5_254_0[237:222];
+        lt_16533_s3 <= always6_254_0[237:222] < always5_254_0[237:222];
+        lt_16538_s3 <= always6_509_255[237:222] < always5_254_0[237:222];
+        lt_16543_s3 <= always7_254_0[237:222] < always5_254_0[237:222];
+        lt_16548_s3 <= always7_509_255[237:222] < always5_254_0[237:222];
+        lt_16553_s3 <= always6_254_0[237:222] < always5_509_255[237:222];
+        lt_16558_s3 <= always6_509_255[237:222] < always5_509_255[237:222];
+        lt_16563_s3 <= always7_254_0[237:222] < always5_509_255[237:222];
+        lt_16568_s3 <= always7_509_255[237:222] < always5_509_255[237:222];
+        lt_16573_s3 <= always6_509_255[237:222] < always6_254_0[237:222];
+        lt_16578_s3 <= always7_254_0[237:222] < always6_254_0[237:222];
+        lt_16583_s3 <= always7_509_255[237:222] < always6_254_0[237:222];
+        lt_16588_s3 <= always7_254_0[237:222] < always6_509_255[237:222];
+        lt_16593_s3 <= always7_509_255[237:222] < always6_509_255[237:222];
+        lt_16598_s3 <= always7_509_255[237:222] < always7_254_0[237:222];
         always4_254_0_s3 <= always4_254_0;
         always4_509_255_s3 <= always4_509_255;
         always5_254_0_s3 <= always5_254_0;
@@ -5278,191 +5372,191 @@ module table_rule (
         always6_509_255_s3 <= always6_509_255;
         always7_254_0_s3 <= always7_254_0;
         always7_509_255_s3 <= always7_509_255;
-        red_16580_s4 <= |cat_16579;
-        or_16619_s4 <= (or_16613 | or_16614) | (or_16615 | or_16616);
-        or_16642_s4 <= or_16640 | or_16641;
-        red_16652_s4 <= |cat_16651;
-        hit <= |cat_16769;
-        or_16790_s5 <= or_16788 | or_16789;
-        red_16799_s5 <= |cat_16798;
+        red_16636_s4 <= |cat_16635;
+        or_16675_s4 <= (or_16669 | or_16670) | (or_16671 | or_16672);
+        or_16698_s4 <= or_16696 | or_16697;
+        red_16708_s4 <= |cat_16707;
+        hit <= |cat_16825;
+        or_16846_s5 <= or_16844 | or_16845;
+        red_16855_s5 <= |cat_16854;
     end
 
     always @(posedge clk) begin
         if (rst) begin
-            and_587_d1 <= 1'd0;
-            and_590_d1 <= 1'd0;
-            and_590_d2 <= 1'd0;
-            and_590_d3 <= 1'd0;
-            and_1122_d1 <= 1'd0;
-            and_1125_d1 <= 1'd0;
-            and_1125_d2 <= 1'd0;
-            and_1125_d3 <= 1'd0;
-            and_1655_d1 <= 1'd0;
-            and_1658_d1 <= 1'd0;
-            and_1658_d2 <= 1'd0;
-            and_1658_d3 <= 1'd0;
-            and_2188_d1 <= 1'd0;
-            and_2191_d1 <= 1'd0;
-            and_2191_d2 <= 1'd0;
-            and_2191_d3 <= 1'd0;
-            and_2721_d1 <= 1'd0;
-            and_2724_d1 <= 1'd0;
-            and_2724_d2 <= 1'd0;
-            and_2724_d3 <= 1'd0;
-            and_3254_d1 <= 1'd0;
-            and_3257_d1 <= 1'd0;
-            and_3257_d2 <= 1'd0;
-            and_3257_d3 <= 1'd0;
-            and_3787_d1 <= 1'd0;
-            and_3790_d1 <= 1'd0;
-            and_3790_d2 <= 1'd0;
-            and_3790_d3 <= 1'd0;
-            and_4320_d1 <= 1'd0;
-            and_4323_d1 <= 1'd0;
-            and_4323_d2 <= 1'd0;
-            and_4323_d3 <= 1'd0;
-            and_4853_d1 <= 1'd0;
-            and_4856_d1 <= 1'd0;
-            and_4856_d2 <= 1'd0;
-            and_4856_d3 <= 1'd0;
-            and_5386_d1 <= 1'd0;
-            and_5389_d1 <= 1'd0;
-            and_5389_d2 <= 1'd0;
-            and_5389_d3 <= 1'd0;
-            and_5919_d1 <= 1'd0;
-            and_5922_d1 <= 1'd0;
-            and_5922_d2 <= 1'd0;
-            and_5922_d3 <= 1'd0;
-            and_6452_d1 <= 1'd0;
-            and_6455_d1 <= 1'd0;
-            and_6455_d2 <= 1'd0;
-            and_6455_d3 <= 1'd0;
-            and_6985_d1 <= 1'd0;
-            and_6988_d1 <= 1'd0;
-            and_6988_d2 <= 1'd0;
-            and_6988_d3 <= 1'd0;
-            and_7518_d1 <= 1'd0;
-            and_7521_d1 <= 1'd0;
-            and_7521_d2 <= 1'd0;
-            and_7521_d3 <= 1'd0;
-            and_8051_d1 <= 1'd0;
-            and_8054_d1 <= 1'd0;
-            and_8054_d2 <= 1'd0;
-            and_8054_d3 <= 1'd0;
-            and_8584_d1 <= 1'd0;
-            and_8587_d1 <= 1'd0;
-            and_8587_d2 <= 1'd0;
-            and_8587_d3 <= 1'd0;
-            and_9117_d1 <= 1'd0;
-            and_9120_d1 <= 1'd0;
-            and_9120_d2 <= 1'd0;
-            and_9120_d3 <= 1'd0;
-            and_9650_d1 <= 1'd0;
-            and_9653_d1 <= 1'd0;
-            and_9653_d2 <= 1'd0;
-            and_9653_d3 <= 1'd0;
-            and_10183_d1 <= 1'd0;
-            and_10186_d1 <= 1'd0;
-            and_10186_d2 <= 1'd0;
-            and_10186_d3 <= 1'd0;
-            and_10716_d1 <= 1'd0;
-            and_10719_d1 <= 1'd0;
-            and_10719_d2 <= 1'd0;
-            and_10719_d3 <= 1'd0;
-            and_10733_d1 <= 1'd0;
-            and_10736_d1 <= 1'd0;
-            and_10736_d2 <= 1'd0;
-            and_10736_d3 <= 1'd0;
+            and_589_d1 <= 1'd0;
+            and_592_d1 <= 1'd0;
+            and_592_d2 <= 1'd0;
+            and_592_d3 <= 1'd0;
+            and_1126_d1 <= 1'd0;
+            and_1129_d1 <= 1'd0;
+            and_1129_d2 <= 1'd0;
+            and_1129_d3 <= 1'd0;
+            and_1661_d1 <= 1'd0;
+            and_1664_d1 <= 1'd0;
+            and_1664_d2 <= 1'd0;
+            and_1664_d3 <= 1'd0;
+            and_2196_d1 <= 1'd0;
+            and_2199_d1 <= 1'd0;
+            and_2199_d2 <= 1'd0;
+            and_2199_d3 <= 1'd0;
+            and_2731_d1 <= 1'd0;
+            and_2734_d1 <= 1'd0;
+            and_2734_d2 <= 1'd0;
+            and_2734_d3 <= 1'd0;
+            and_3266_d1 <= 1'd0;
+            and_3269_d1 <= 1'd0;
+            and_3269_d2 <= 1'd0;
+            and_3269_d3 <= 1'd0;
+            and_3801_d1 <= 1'd0;
+            and_3804_d1 <= 1'd0;
+            and_3804_d2 <= 1'd0;
+            and_3804_d3 <= 1'd0;
+            and_4336_d1 <= 1'd0;
+            and_4339_d1 <= 1'd0;
+            and_4339_d2 <= 1'd0;
+            and_4339_d3 <= 1'd0;
+            and_4871_d1 <= 1'd0;
+            and_4874_d1 <= 1'd0;
+            and_4874_d2 <= 1'd0;
+            and_4874_d3 <= 1'd0;
+            and_5406_d1 <= 1'd0;
+            and_5409_d1 <= 1'd0;
+            and_5409_d2 <= 1'd0;
+            and_5409_d3 <= 1'd0;
+            and_5941_d1 <= 1'd0;
+            and_5944_d1 <= 1'd0;
+            and_5944_d2 <= 1'd0;
+            and_5944_d3 <= 1'd0;
+            and_6476_d1 <= 1'd0;
+            and_6479_d1 <= 1'd0;
+            and_6479_d2 <= 1'd0;
+            and_6479_d3 <= 1'd0;
+            and_7011_d1 <= 1'd0;
+            and_7014_d1 <= 1'd0;
+            and_7014_d2 <= 1'd0;
+            and_7014_d3 <= 1'd0;
+            and_7546_d1 <= 1'd0;
+            and_7549_d1 <= 1'd0;
+            and_7549_d2 <= 1'd0;
+            and_7549_d3 <= 1'd0;
+            and_8081_d1 <= 1'd0;
+            and_8084_d1 <= 1'd0;
+            and_8084_d2 <= 1'd0;
+            and_8084_d3 <= 1'd0;
+            and_8616_d1 <= 1'd0;
+            and_8619_d1 <= 1'd0;
+            and_8619_d2 <= 1'd0;
+            and_8619_d3 <= 1'd0;
+            and_9151_d1 <= 1'd0;
+            and_9154_d1 <= 1'd0;
+            and_9154_d2 <= 1'd0;
+            and_9154_d3 <= 1'd0;
+            and_9686_d1 <= 1'd0;
+            and_9689_d1 <= 1'd0;
+            and_9689_d2 <= 1'd0;
+            and_9689_d3 <= 1'd0;
+            and_10221_d1 <= 1'd0;
+            and_10224_d1 <= 1'd0;
+            and_10224_d2 <= 1'd0;
+            and_10224_d3 <= 1'd0;
+            and_10756_d1 <= 1'd0;
+            and_10759_d1 <= 1'd0;
+            and_10759_d2 <= 1'd0;
+            and_10759_d3 <= 1'd0;
+            and_10773_d1 <= 1'd0;
+            and_10776_d1 <= 1'd0;
+            and_10776_d2 <= 1'd0;
+            and_10776_d3 <= 1'd0;
             answer_3 <= 510'd0;
             answers_d1 <= 1'd0;
             answer_4 <= 510'd0;
             answers_d2 <= 1'd0;
         end else begin
-            and_587_d1 <= and_587;
-            and_590_d1 <= cfg_read & and_586;
-            and_590_d2 <= and_590_d1;
-            and_590_d3 <= and_590_d2;
-            and_1122_d1 <= and_1122;
-            and_1125_d1 <= cfg_read & and_1121;
-            and_1125_d2 <= and_1125_d1;
-            and_1125_d3 <= and_1125_d2;
-            and_1655_d1 <= and_1655;
-            and_1658_d1 <= cfg_read & and_1654;
-            and_1658_d2 <= and_1658_d1;
-            and_1658_d3 <= and_1658_d2;
-            and_2188_d1 <= and_2188;
-            and_2191_d1 <= cfg_read & and_2187;
-            and_2191_d2 <= and_2191_d1;
-            and_2191_d3 <= and_2191_d2;
-            and_2721_d1 <= and_2721;
-            and_2724_d1 <= cfg_read & and_2720;
-            and_2724_d2 <= and_2724_d1;
-            and_2724_d3 <= and_2724_d2;
-            and_3254_d1 <= and_3254;
-            and_3257_d1 <= cfg_read & and_3253;
-            and_3257_d2 <= and_3257_d1;
-            and_3257_d3 <= and_3257_d2;
-            and_3787_d1 <= and_3787;
-            and_3790_d1 <= cfg_read & and_3786;
-            and_3790_d2 <= and_3790_d1;
-            and_3790_d3 <= and_3790_d2;
-            and_4320_d1 <= and_4320;
-            and_4323_d1 <= cfg_read & and_4319;
-            and_4323_d2 <= and_4323_d1;
-            and_4323_d3 <= and_4323_d2;
-            and_4853_d1 <= and_4853;
-            and_4856_d1 <= cfg_read & and_4852;
-            and_4856_d2 <= and_4856_d1;
-            and_4856_d3 <= and_4856_d2;
-            and_5386_d1 <= and_5386;
-            and_5389_d1 <= cfg_read & and_5385;
-            and_5389_d2 <= and_5389_d1;
-            and_5389_d3 <= and_5389_d2;
-            and_5919_d1 <= and_5919;
-            and_5922_d1 <= cfg_read & and_5918;
-            and_5922_d2 <= and_5922_d1;
-            and_5922_d3 <= and_5922_d2;
-            and_6452_d1 <= and_6452;
-            and_6455_d1 <= cfg_read & and_6451;
-            and_6455_d2 <= and_6455_d1;
-            and_6455_d3 <= and_6455_d2;
-            and_6985_d1 <= and_6985;
-            and_6988_d1 <= cfg_read & and_6984;
-            and_6988_d2 <= and_6988_d1;
-            and_6988_d3 <= and_6988_d2;
-            and_7518_d1 <= and_7518;
-            and_7521_d1 <= cfg_read & and_7517;
-            and_7521_d2 <= and_7521_d1;
-            and_7521_d3 <= and_7521_d2;
-            and_8051_d1 <= and_8051;
-            and_8054_d1 <= cfg_read & and_8050;
-            and_8054_d2 <= and_8054_d1;
-            and_8054_d3 <= and_8054_d2;
-            and_8584_d1 <= and_8584;
-            and_8587_d1 <= cfg_read & and_8583;
-            and_8587_d2 <= and_8587_d1;
-            and_8587_d3 <= and_8587_d2;
-            and_9117_d1 <= and_9117;
-            and_9120_d1 <= cfg_read & and_9116;
-            and_9120_d2 <= and_9120_d1;
-            and_9120_d3 <= and_9120_d2;
-            and_9650_d1 <= and_9650;
-            and_9653_d1 <= cfg_read & and_9649;
-            and_9653_d2 <= and_9653_d1;
-            and_9653_d3 <= and_9653_d2;
-            and_10183_d1 <= and_10183;
-            and_10186_d1 <= cfg_read & and_10182;
-            and_10186_d2 <= and_10186_d1;
-            and_10186_d3 <= and_10186_d2;
-            and_10716_d1 <= and_10716;
-            and_10719_d1 <= cfg_read & and_10715;
-            and_10719_d2 <= and_10719_d1;
-            and_10719_d3 <= and_10719_d2;
-            and_10733_d1 <= and_10733;
-            and_10736_d1 <= cfg_read & and_10732;
-            and_10736_d2 <= and_10736_d1;
-            and_10736_d3 <= and_10736_d2;
-            if (answers | answers_d1) answer_3 <= or_16825;
+            and_589_d1 <= and_589;
+            and_592_d1 <= cfg_read & and_588;
+            and_592_d2 <= and_592_d1;
+            and_592_d3 <= and_592_d2;
+            and_1126_d1 <= and_1126;
+            and_1129_d1 <= cfg_read & and_1125;
+            and_1129_d2 <= and_1129_d1;
+            and_1129_d3 <= and_1129_d2;
+            and_1661_d1 <= and_1661;
+            and_1664_d1 <= cfg_read & and_1660;
+            and_1664_d2 <= and_1664_d1;
+            and_1664_d3 <= and_1664_d2;
+            and_2196_d1 <= and_2196;
+            and_2199_d1 <= cfg_read & and_2195;
+            and_2199_d2 <= and_2199_d1;
+            and_2199_d3 <= and_2199_d2;
+            and_2731_d1 <= and_2731;
+            and_2734_d1 <= cfg_read & and_2730;
+            and_2734_d2 <= and_2734_d1;
+            and_2734_d3 <= and_2734_d2;
+            and_3266_d1 <= and_3266;
+            and_3269_d1 <= cfg_read & and_3265;
+            and_3269_d2 <= and_3269_d1;
+            and_3269_d3 <= and_3269_d2;
+            and_3801_d1 <= and_3801;
+            and_3804_d1 <= cfg_read & and_3800;
+            and_3804_d2 <= and_3804_d1;
+            and_3804_d3 <= and_3804_d2;
+            and_4336_d1 <= and_4336;
+            and_4339_d1 <= cfg_read & and_4335;
+            and_4339_d2 <= and_4339_d1;
+            and_4339_d3 <= and_4339_d2;
+            and_4871_d1 <= and_4871;
+            and_4874_d1 <= cfg_read & and_4870;
+            and_4874_d2 <= and_4874_d1;
+            and_4874_d3 <= and_4874_d2;
+            and_5406_d1 <= and_5406;
+            and_5409_d1 <= cfg_read & and_5405;
+            and_5409_d2 <= and_5409_d1;
+            and_5409_d3 <= and_5409_d2;
+            and_5941_d1 <= and_5941;
+            and_5944_d1 <= cfg_read & and_5940;
+            and_5944_d2 <= and_5944_d1;
+            and_5944_d3 <= and_5944_d2;
+            and_6476_d1 <= and_6476;
+            and_6479_d1 <= cfg_read & and_6475;
+            and_6479_d2 <= and_6479_d1;
+            and_6479_d3 <= and_6479_d2;
+            and_7011_d1 <= and_7011;
+            and_7014_d1 <= cfg_read & and_7010;
+            and_7014_d2 <= and_7014_d1;
+            and_7014_d3 <= and_7014_d2;
+            and_7546_d1 <= and_7546;
+            and_7549_d1 <= cfg_read & and_7545;
+            and_7549_d2 <= and_7549_d1;
+            and_7549_d3 <= and_7549_d2;
+            and_8081_d1 <= and_8081;
+            and_8084_d1 <= cfg_read & and_8080;
+            and_8084_d2 <= and_8084_d1;
+            and_8084_d3 <= and_8084_d2;
+            and_8616_d1 <= and_8616;
+            and_8619_d1 <= cfg_read & and_8615;
+            and_8619_d2 <= and_8619_d1;
+            and_8619_d3 <= and_8619_d2;
+            and_9151_d1 <= and_9151;
+            and_9154_d1 <= cfg_read & and_9150;
+            and_9154_d2 <= and_9154_d1;
+            and_9154_d3 <= and_9154_d2;
+            and_9686_d1 <= and_9686;
+            and_9689_d1 <= cfg_read & and_9685;
+            and_9689_d2 <= and_9689_d1;
+            and_9689_d3 <= and_9689_d2;
+            and_10221_d1 <= and_10221;
+            and_10224_d1 <= cfg_read & and_10220;
+            and_10224_d2 <= and_10224_d1;
+            and_10224_d3 <= and_10224_d2;
+            and_10756_d1 <= and_10756;
+            and_10759_d1 <= cfg_read & and_10755;
+            and_10759_d2 <= and_10759_d1;
+            and_10759_d3 <= and_10759_d2;
+            and_10773_d1 <= and_10773;
+            and_10776_d1 <= cfg_read & and_10772;
+            and_10776_d2 <= and_10776_d1;
+            and_10776_d3 <= and_10776_d2;
+            if (answers | answers_d1) answer_3 <= or_16881;
             answers_d1 <= answers;
             if (answers_d1 | answers_d2) answer_4 <= answer_3;
             answers_d2 <= answers_d1;
@@ -5474,8 +5568,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_587_d1) bank0[cfg_row_d1_10_0] <= wdata0_here;
-        else if (and_590_d1) bank0_cfg_q <= bank0[cfg_row_d1_10_0];
+        if (and_589_d1) bank0[cfg_row_d1_10_0] <= wdata0_here;
+        else if (and_592_d1) bank0_cfg_q <= bank0[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5483,8 +5577,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1122_d1) bank1[cfg_row_d1_10_0] <= wdata1_here;
-        else if (and_1125_d1) bank1_cfg_q <= bank1[cfg_row_d1_10_0];
+        if (and_1126_d1) bank1[cfg_row_d1_10_0] <= wdata1_here;
+        else if (and_1129_d1) bank1_cfg_q <= bank1[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5492,8 +5586,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_1655_d1) bank2[cfg_row_d1_10_0] <= wdata2_here;
-        else if (and_1658_d1) bank2_cfg_q <= bank2[cfg_row_d1_10_0];
+        if (and_1661_d1) bank2[cfg_row_d1_10_0] <= wdata2_here;
+        else if (and_1664_d1) bank2_cfg_q <= bank2[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5501,8 +5595,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2188_d1) bank3[cfg_row_d1_10_0] <= wdata3_here;
-        else if (and_2191_d1) bank3_cfg_q <= bank3[cfg_row_d1_10_0];
+        if (and_2196_d1) bank3[cfg_row_d1_10_0] <= wdata3_here;
+        else if (and_2199_d1) bank3_cfg_q <= bank3[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5510,8 +5604,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_2721_d1) bank4[cfg_row_d1_10_0] <= wdata4_here;
-        else if (and_2724_d1) bank4_cfg_q <= bank4[cfg_row_d1_10_0];
+        if (and_2731_d1) bank4[cfg_row_d1_10_0] <= wdata4_here;
+        else if (and_2734_d1) bank4_cfg_q <= bank4[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5519,8 +5613,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3254_d1) bank5[cfg_row_d1_10_0] <= wdata5_here;
-        else if (and_3257_d1) bank5_cfg_q <= bank5[cfg_row_d1_10_0];
+        if (and_3266_d1) bank5[cfg_row_d1_10_0] <= wdata5_here;
+        else if (and_3269_d1) bank5_cfg_q <= bank5[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5528,8 +5622,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_3787_d1) bank6[cfg_row_d1_10_0] <= wdata6_here;
-        else if (and_3790_d1) bank6_cfg_q <= bank6[cfg_row_d1_10_0];
+        if (and_3801_d1) bank6[cfg_row_d1_10_0] <= wdata6_here;
+        else if (and_3804_d1) bank6_cfg_q <= bank6[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5537,8 +5631,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4320_d1) bank7[cfg_row_d1_10_0] <= wdata7_here;
-        else if (and_4323_d1) bank7_cfg_q <= bank7[cfg_row_d1_10_0];
+        if (and_4336_d1) bank7[cfg_row_d1_10_0] <= wdata7_here;
+        else if (and_4339_d1) bank7_cfg_q <= bank7[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5546,8 +5640,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_4853_d1) bank8[cfg_row_d1_10_0] <= wdata8_here;
-        else if (and_4856_d1) bank8_cfg_q <= bank8[cfg_row_d1_10_0];
+        if (and_4871_d1) bank8[cfg_row_d1_10_0] <= wdata8_here;
+        else if (and_4874_d1) bank8_cfg_q <= bank8[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5555,8 +5649,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_5386_d1) bank9[cfg_row_d1_10_0] <= wdata9_here;
-        else if (and_5389_d1) bank9_cfg_q <= bank9[cfg_row_d1_10_0];
+        if (and_5406_d1) bank9[cfg_row_d1_10_0] <= wdata9_here;
+        else if (and_5409_d1) bank9_cfg_q <= bank9[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5564,8 +5658,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_5919_d1) bank10[cfg_row_d1_10_0] <= wdata10_here;
-        else if (and_5922_d1) bank10_cfg_q <= bank10[cfg_row_d1_10_0];
+        if (and_5941_d1) bank10[cfg_row_d1_10_0] <= wdata10_here;
+        else if (and_5944_d1) bank10_cfg_q <= bank10[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5573,8 +5667,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_6452_d1) bank11[cfg_row_d1_10_0] <= wdata11_here;
-        else if (and_6455_d1) bank11_cfg_q <= bank11[cfg_row_d1_10_0];
+        if (and_6476_d1) bank11[cfg_row_d1_10_0] <= wdata11_here;
+        else if (and_6479_d1) bank11_cfg_q <= bank11[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5582,8 +5676,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_6985_d1) bank12[cfg_row_d1_10_0] <= wdata12_here;
-        else if (and_6988_d1) bank12_cfg_q <= bank12[cfg_row_d1_10_0];
+        if (and_7011_d1) bank12[cfg_row_d1_10_0] <= wdata12_here;
+        else if (and_7014_d1) bank12_cfg_q <= bank12[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5591,8 +5685,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_7518_d1) bank13[cfg_row_d1_10_0] <= wdata13_here;
-        else if (and_7521_d1) bank13_cfg_q <= bank13[cfg_row_d1_10_0];
+        if (and_7546_d1) bank13[cfg_row_d1_10_0] <= wdata13_here;
+        else if (and_7549_d1) bank13_cfg_q <= bank13[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5600,8 +5694,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_8051_d1) bank14[cfg_row_d1_10_0] <= wdata14_here;
-        else if (and_8054_d1) bank14_cfg_q <= bank14[cfg_row_d1_10_0];
+        if (and_8081_d1) bank14[cfg_row_d1_10_0] <= wdata14_here;
+        else if (and_8084_d1) bank14_cfg_q <= bank14[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5609,8 +5703,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_8584_d1) bank15[cfg_row_d1_10_0] <= wdata15_here;
-        else if (and_8587_d1) bank15_cfg_q <= bank15[cfg_row_d1_10_0];
+        if (and_8616_d1) bank15[cfg_row_d1_10_0] <= wdata15_here;
+        else if (and_8619_d1) bank15_cfg_q <= bank15[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5618,8 +5712,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_9117_d1) bank16[cfg_row_d1_10_0] <= wdata16_here;
-        else if (and_9120_d1) bank16_cfg_q <= bank16[cfg_row_d1_10_0];
+        if (and_9151_d1) bank16[cfg_row_d1_10_0] <= wdata16_here;
+        else if (and_9154_d1) bank16_cfg_q <= bank16[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5627,8 +5721,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_9650_d1) bank17[cfg_row_d1_10_0] <= wdata17_here;
-        else if (and_9653_d1) bank17_cfg_q <= bank17[cfg_row_d1_10_0];
+        if (and_9686_d1) bank17[cfg_row_d1_10_0] <= wdata17_here;
+        else if (and_9689_d1) bank17_cfg_q <= bank17[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5636,8 +5730,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_10183_d1) bank18[cfg_row_d1_10_0] <= wdata18_here;
-        else if (and_10186_d1) bank18_cfg_q <= bank18[cfg_row_d1_10_0];
+        if (and_10221_d1) bank18[cfg_row_d1_10_0] <= wdata18_here;
+        else if (and_10224_d1) bank18_cfg_q <= bank18[cfg_row_d1_10_0];
     end
 
     always @(posedge clk) begin
@@ -5645,8 +5739,8 @@ module table_rule (
     end
 
     always @(posedge clk) begin
-        if (and_10716_d1) bank19[cfg_row_d1_10_0] <= wdata19_here;
-        else if (and_10719_d1) bank19_cfg_q <= bank19[cfg_row_d1_10_0];
+        if (and_10756_d1) bank19[cfg_row_d1_10_0] <= wdata19_here;
+        else if (and_10759_d1) bank19_cfg_q <= bank19[cfg_row_d1_10_0];
     end
 
     // Bits which nothing reads.
@@ -5661,443 +5755,463 @@ module table_rule (
         and_403_s3 = 1'd0;
         and_459_s3 = 1'd0;
         and_423_s3 = 1'd0;
+        or_381_s3 = 1'd0;
         or_382_s3 = 1'd0;
         bank0_q_s3 = 510'd0;
-        and_566_s3 = 1'd0;
-        and_559_s3 = 1'd0;
-        and_510_s3 = 1'd0;
-        and_562_s3 = 1'd0;
-        and_528_s3 = 1'd0;
-        not_489_s3 = 1'd0;
+        and_568_s3 = 1'd0;
+        and_561_s3 = 1'd0;
+        and_512_s3 = 1'd0;
+        and_564_s3 = 1'd0;
+        and_530_s3 = 1'd0;
+        not_491_s3 = 1'd0;
         wdata0_here = 510'd0;
-        and_587_d1 = 1'd0;
-        and_590_d1 = 1'd0;
+        and_589_d1 = 1'd0;
+        and_592_d1 = 1'd0;
         cfg_row_d1 = 22'd0;
         bank0_cfg_q = 510'd0;
-        and_590_d2 = 1'd0;
+        and_592_d2 = 1'd0;
         bank0_cfg_q1 = 510'd0;
-        and_590_d3 = 1'd0;
+        and_592_d3 = 1'd0;
         bank1_q = 510'd0;
         bank1_q_s2 = 510'd0;
-        and_999_s3 = 1'd0;
-        and_992_s3 = 1'd0;
-        and_941_s3 = 1'd0;
-        and_995_s3 = 1'd0;
-        and_961_s3 = 1'd0;
-        or_920_s3 = 1'd0;
+        and_1001_s3 = 1'd0;
+        and_994_s3 = 1'd0;
+        and_943_s3 = 1'd0;
+        and_997_s3 = 1'd0;
+        and_963_s3 = 1'd0;
+        or_921_s3 = 1'd0;
+        or_922_s3 = 1'd0;
         bank1_q_s3 = 510'd0;
+        and_1106_s3 = 1'd0;
+        and_1099_s3 = 1'd0;
+        and_1050_s3 = 1'd0;
         and_1102_s3 = 1'd0;
-        and_1095_s3 = 1'd0;
-        and_1046_s3 = 1'd0;
-        and_1098_s3 = 1'd0;
-        and_1064_s3 = 1'd0;
-        not_1025_s3 = 1'd0;
+        and_1068_s3 = 1'd0;
+        not_1029_s3 = 1'd0;
         wdata1_here = 510'd0;
-        and_1122_d1 = 1'd0;
-        and_1125_d1 = 1'd0;
+        and_1126_d1 = 1'd0;
+        and_1129_d1 = 1'd0;
         bank1_cfg_q = 510'd0;
-        and_1125_d2 = 1'd0;
+        and_1129_d2 = 1'd0;
         bank1_cfg_q1 = 510'd0;
-        and_1125_d3 = 1'd0;
+        and_1129_d3 = 1'd0;
         bank2_q = 510'd0;
         bank2_q_s2 = 510'd0;
+        and_1536_s3 = 1'd0;
+        and_1529_s3 = 1'd0;
+        and_1478_s3 = 1'd0;
         and_1532_s3 = 1'd0;
-        and_1525_s3 = 1'd0;
-        and_1474_s3 = 1'd0;
-        and_1528_s3 = 1'd0;
-        and_1494_s3 = 1'd0;
-        or_1453_s3 = 1'd0;
+        and_1498_s3 = 1'd0;
+        or_1456_s3 = 1'd0;
+        or_1457_s3 = 1'd0;
         bank2_q_s3 = 510'd0;
-        and_1635_s3 = 1'd0;
-        and_1628_s3 = 1'd0;
-        and_1579_s3 = 1'd0;
-        and_1631_s3 = 1'd0;
-        and_1597_s3 = 1'd0;
-        not_1558_s3 = 1'd0;
+        and_1641_s3 = 1'd0;
+        and_1634_s3 = 1'd0;
+        and_1585_s3 = 1'd0;
+        and_1637_s3 = 1'd0;
+        and_1603_s3 = 1'd0;
+        not_1564_s3 = 1'd0;
         wdata2_here = 510'd0;
-        and_1655_d1 = 1'd0;
-        and_1658_d1 = 1'd0;
+        and_1661_d1 = 1'd0;
+        and_1664_d1 = 1'd0;
         bank2_cfg_q = 510'd0;
-        and_1658_d2 = 1'd0;
+        and_1664_d2 = 1'd0;
         bank2_cfg_q1 = 510'd0;
-        and_1658_d3 = 1'd0;
+        and_1664_d3 = 1'd0;
         bank3_q = 510'd0;
         bank3_q_s2 = 510'd0;
-        and_2065_s3 = 1'd0;
-        and_2058_s3 = 1'd0;
-        and_2007_s3 = 1'd0;
-        and_2061_s3 = 1'd0;
-        and_2027_s3 = 1'd0;
-        or_1986_s3 = 1'd0;
+        and_2071_s3 = 1'd0;
+        and_2064_s3 = 1'd0;
+        and_2013_s3 = 1'd0;
+        and_2067_s3 = 1'd0;
+        and_2033_s3 = 1'd0;
+        or_1991_s3 = 1'd0;
+        or_1992_s3 = 1'd0;
         bank3_q_s3 = 510'd0;
-        and_2168_s3 = 1'd0;
-        and_2161_s3 = 1'd0;
-        and_2112_s3 = 1'd0;
-        and_2164_s3 = 1'd0;
-        and_2130_s3 = 1'd0;
-        not_2091_s3 = 1'd0;
+        and_2176_s3 = 1'd0;
+        and_2169_s3 = 1'd0;
+        and_2120_s3 = 1'd0;
+        and_2172_s3 = 1'd0;
+        and_2138_s3 = 1'd0;
+        not_2099_s3 = 1'd0;
         wdata3_here = 510'd0;
-        and_2188_d1 = 1'd0;
-        and_2191_d1 = 1'd0;
+        and_2196_d1 = 1'd0;
+        and_2199_d1 = 1'd0;
         bank3_cfg_q = 510'd0;
-        and_2191_d2 = 1'd0;
+        and_2199_d2 = 1'd0;
         bank3_cfg_q1 = 510'd0;
-        and_2191_d3 = 1'd0;
+        and_2199_d3 = 1'd0;
         bank4_q = 510'd0;
         bank4_q_s2 = 510'd0;
-        and_2598_s3 = 1'd0;
-        and_2591_s3 = 1'd0;
-        and_2540_s3 = 1'd0;
-        and_2594_s3 = 1'd0;
-        and_2560_s3 = 1'd0;
-        or_2519_s3 = 1'd0;
+        and_2606_s3 = 1'd0;
+        and_2599_s3 = 1'd0;
+        and_2548_s3 = 1'd0;
+        and_2602_s3 = 1'd0;
+        and_2568_s3 = 1'd0;
+        or_2526_s3 = 1'd0;
+        or_2527_s3 = 1'd0;
         bank4_q_s3 = 510'd0;
-        and_2701_s3 = 1'd0;
-        and_2694_s3 = 1'd0;
-        and_2645_s3 = 1'd0;
-        and_2697_s3 = 1'd0;
-        and_2663_s3 = 1'd0;
-        not_2624_s3 = 1'd0;
+        and_2711_s3 = 1'd0;
+        and_2704_s3 = 1'd0;
+        and_2655_s3 = 1'd0;
+        and_2707_s3 = 1'd0;
+        and_2673_s3 = 1'd0;
+        not_2634_s3 = 1'd0;
         wdata4_here = 510'd0;
-        and_2721_d1 = 1'd0;
-        and_2724_d1 = 1'd0;
+        and_2731_d1 = 1'd0;
+        and_2734_d1 = 1'd0;
         bank4_cfg_q = 510'd0;
-        and_2724_d2 = 1'd0;
+        and_2734_d2 = 1'd0;
         bank4_cfg_q1 = 510'd0;
-        and_2724_d3 = 1'd0;
+        and_2734_d3 = 1'd0;
         bank5_q = 510'd0;
         bank5_q_s2 = 510'd0;
-        and_3131_s3 = 1'd0;
-        and_3124_s3 = 1'd0;
-        and_3073_s3 = 1'd0;
-        and_3127_s3 = 1'd0;
-        and_3093_s3 = 1'd0;
-        or_3052_s3 = 1'd0;
+        and_3141_s3 = 1'd0;
+        and_3134_s3 = 1'd0;
+        and_3083_s3 = 1'd0;
+        and_3137_s3 = 1'd0;
+        and_3103_s3 = 1'd0;
+        or_3061_s3 = 1'd0;
+        or_3062_s3 = 1'd0;
         bank5_q_s3 = 510'd0;
-        and_3234_s3 = 1'd0;
-        and_3227_s3 = 1'd0;
-        and_3178_s3 = 1'd0;
-        and_3230_s3 = 1'd0;
-        and_3196_s3 = 1'd0;
-        not_3157_s3 = 1'd0;
+        and_3246_s3 = 1'd0;
+        and_3239_s3 = 1'd0;
+        and_3190_s3 = 1'd0;
+        and_3242_s3 = 1'd0;
+        and_3208_s3 = 1'd0;
+        not_3169_s3 = 1'd0;
         wdata5_here = 510'd0;
-        and_3254_d1 = 1'd0;
-        and_3257_d1 = 1'd0;
+        and_3266_d1 = 1'd0;
+        and_3269_d1 = 1'd0;
         bank5_cfg_q = 510'd0;
-        and_3257_d2 = 1'd0;
+        and_3269_d2 = 1'd0;
         bank5_cfg_q1 = 510'd0;
-        and_3257_d3 = 1'd0;
+        and_3269_d3 = 1'd0;
         bank6_q = 510'd0;
         bank6_q_s2 = 510'd0;
-        and_3664_s3 = 1'd0;
-        and_3657_s3 = 1'd0;
-        and_3606_s3 = 1'd0;
-        and_3660_s3 = 1'd0;
-        and_3626_s3 = 1'd0;
-        or_3585_s3 = 1'd0;
+        and_3676_s3 = 1'd0;
+        and_3669_s3 = 1'd0;
+        and_3618_s3 = 1'd0;
+        and_3672_s3 = 1'd0;
+        and_3638_s3 = 1'd0;
+        or_3596_s3 = 1'd0;
+        or_3597_s3 = 1'd0;
         bank6_q_s3 = 510'd0;
-        and_3767_s3 = 1'd0;
-        and_3760_s3 = 1'd0;
-        and_3711_s3 = 1'd0;
-        and_3763_s3 = 1'd0;
-        and_3729_s3 = 1'd0;
-        not_3690_s3 = 1'd0;
+        and_3781_s3 = 1'd0;
+        and_3774_s3 = 1'd0;
+        and_3725_s3 = 1'd0;
+        and_3777_s3 = 1'd0;
+        and_3743_s3 = 1'd0;
+        not_3704_s3 = 1'd0;
         wdata6_here = 510'd0;
-        and_3787_d1 = 1'd0;
-        and_3790_d1 = 1'd0;
+        and_3801_d1 = 1'd0;
+        and_3804_d1 = 1'd0;
         bank6_cfg_q = 510'd0;
-        and_3790_d2 = 1'd0;
+        and_3804_d2 = 1'd0;
         bank6_cfg_q1 = 510'd0;
-        and_3790_d3 = 1'd0;
+        and_3804_d3 = 1'd0;
         bank7_q = 510'd0;
         bank7_q_s2 = 510'd0;
-        and_4197_s3 = 1'd0;
-        and_4190_s3 = 1'd0;
-        and_4139_s3 = 1'd0;
-        and_4193_s3 = 1'd0;
-        and_4159_s3 = 1'd0;
-        or_4118_s3 = 1'd0;
+        and_4211_s3 = 1'd0;
+        and_4204_s3 = 1'd0;
+        and_4153_s3 = 1'd0;
+        and_4207_s3 = 1'd0;
+        and_4173_s3 = 1'd0;
+        or_4131_s3 = 1'd0;
+        or_4132_s3 = 1'd0;
         bank7_q_s3 = 510'd0;
-        and_4300_s3 = 1'd0;
-        and_4293_s3 = 1'd0;
-        and_4244_s3 = 1'd0;
-        and_4296_s3 = 1'd0;
-        and_4262_s3 = 1'd0;
-        not_4223_s3 = 1'd0;
+        and_4316_s3 = 1'd0;
+        and_4309_s3 = 1'd0;
+        and_4260_s3 = 1'd0;
+        and_4312_s3 = 1'd0;
+        and_4278_s3 = 1'd0;
+        not_4239_s3 = 1'd0;
         wdata7_here = 510'd0;
-        and_4320_d1 = 1'd0;
-        and_4323_d1 = 1'd0;
+        and_4336_d1 = 1'd0;
+        and_4339_d1 = 1'd0;
         bank7_cfg_q = 510'd0;
-        and_4323_d2 = 1'd0;
+        and_4339_d2 = 1'd0;
         bank7_cfg_q1 = 510'd0;
-        and_4323_d3 = 1'd0;
+        and_4339_d3 = 1'd0;
         bank8_q = 510'd0;
         bank8_q_s2 = 510'd0;
-        and_4730_s3 = 1'd0;
-        and_4723_s3 = 1'd0;
-        and_4672_s3 = 1'd0;
-        and_4726_s3 = 1'd0;
-        and_4692_s3 = 1'd0;
-        or_4651_s3 = 1'd0;
+        and_4746_s3 = 1'd0;
+        and_4739_s3 = 1'd0;
+        and_4688_s3 = 1'd0;
+        and_4742_s3 = 1'd0;
+        and_4708_s3 = 1'd0;
+        or_4666_s3 = 1'd0;
+        or_4667_s3 = 1'd0;
         bank8_q_s3 = 510'd0;
-        and_4833_s3 = 1'd0;
-        and_4826_s3 = 1'd0;
-        and_4777_s3 = 1'd0;
-        and_4829_s3 = 1'd0;
+        and_4851_s3 = 1'd0;
+        and_4844_s3 = 1'd0;
         and_4795_s3 = 1'd0;
-        not_4756_s3 = 1'd0;
+        and_4847_s3 = 1'd0;
+        and_4813_s3 = 1'd0;
+        not_4774_s3 = 1'd0;
         wdata8_here = 510'd0;
-        and_4853_d1 = 1'd0;
-        and_4856_d1 = 1'd0;
+        and_4871_d1 = 1'd0;
+        and_4874_d1 = 1'd0;
         bank8_cfg_q = 510'd0;
-        and_4856_d2 = 1'd0;
+        and_4874_d2 = 1'd0;
         bank8_cfg_q1 = 510'd0;
-        and_4856_d3 = 1'd0;
+        and_4874_d3 = 1'd0;
         bank9_q = 510'd0;
         bank9_q_s2 = 510'd0;
-        and_5263_s3 = 1'd0;
-        and_5256_s3 = 1'd0;
-        and_5205_s3 = 1'd0;
-        and_5259_s3 = 1'd0;
-        and_5225_s3 = 1'd0;
-        or_5184_s3 = 1'd0;
+        and_5281_s3 = 1'd0;
+        and_5274_s3 = 1'd0;
+        and_5223_s3 = 1'd0;
+        and_5277_s3 = 1'd0;
+        and_5243_s3 = 1'd0;
+        or_5201_s3 = 1'd0;
+        or_5202_s3 = 1'd0;
         bank9_q_s3 = 510'd0;
-        and_5366_s3 = 1'd0;
-        and_5359_s3 = 1'd0;
-        and_5310_s3 = 1'd0;
-        and_5362_s3 = 1'd0;
-        and_5328_s3 = 1'd0;
-        not_5289_s3 = 1'd0;
+        and_5386_s3 = 1'd0;
+        and_5379_s3 = 1'd0;
+        and_5330_s3 = 1'd0;
+        and_5382_s3 = 1'd0;
+        and_5348_s3 = 1'd0;
+        not_5309_s3 = 1'd0;
         wdata9_here = 510'd0;
-        and_5386_d1 = 1'd0;
-        and_5389_d1 = 1'd0;
+        and_5406_d1 = 1'd0;
+        and_5409_d1 = 1'd0;
         bank9_cfg_q = 510'd0;
-        and_5389_d2 = 1'd0;
+        and_5409_d2 = 1'd0;
         bank9_cfg_q1 = 510'd0;
-        and_5389_d3 = 1'd0;
+        and_5409_d3 = 1'd0;
         bank10_q = 510'd0;
         bank10_q_s2 = 510'd0;
-        and_5796_s3 = 1'd0;
-        and_5789_s3 = 1'd0;
-        and_5738_s3 = 1'd0;
-        and_5792_s3 = 1'd0;
+        and_5816_s3 = 1'd0;
+        and_5809_s3 = 1'd0;
         and_5758_s3 = 1'd0;
-        or_5717_s3 = 1'd0;
+        and_5812_s3 = 1'd0;
+        and_5778_s3 = 1'd0;
+        or_5736_s3 = 1'd0;
+        or_5737_s3 = 1'd0;
         bank10_q_s3 = 510'd0;
-        and_5899_s3 = 1'd0;
-        and_5892_s3 = 1'd0;
-        and_5843_s3 = 1'd0;
-        and_5895_s3 = 1'd0;
-        and_5861_s3 = 1'd0;
-        not_5822_s3 = 1'd0;
+        and_5921_s3 = 1'd0;
+        and_5914_s3 = 1'd0;
+        and_5865_s3 = 1'd0;
+        and_5917_s3 = 1'd0;
+        and_5883_s3 = 1'd0;
+        not_5844_s3 = 1'd0;
         wdata10_here = 510'd0;
-        and_5919_d1 = 1'd0;
-        and_5922_d1 = 1'd0;
+        and_5941_d1 = 1'd0;
+        and_5944_d1 = 1'd0;
         bank10_cfg_q = 510'd0;
-        and_5922_d2 = 1'd0;
+        and_5944_d2 = 1'd0;
         bank10_cfg_q1 = 510'd0;
-        and_5922_d3 = 1'd0;
+        and_5944_d3 = 1'd0;
         bank11_q = 510'd0;
         bank11_q_s2 = 510'd0;
-        and_6329_s3 = 1'd0;
-        and_6322_s3 = 1'd0;
-        and_6271_s3 = 1'd0;
-        and_6325_s3 = 1'd0;
-        and_6291_s3 = 1'd0;
-        or_6250_s3 = 1'd0;
+        and_6351_s3 = 1'd0;
+        and_6344_s3 = 1'd0;
+        and_6293_s3 = 1'd0;
+        and_6347_s3 = 1'd0;
+        and_6313_s3 = 1'd0;
+        or_6271_s3 = 1'd0;
+        or_6272_s3 = 1'd0;
         bank11_q_s3 = 510'd0;
-        and_6432_s3 = 1'd0;
-        and_6425_s3 = 1'd0;
-        and_6376_s3 = 1'd0;
-        and_6428_s3 = 1'd0;
-        and_6394_s3 = 1'd0;
-        not_6355_s3 = 1'd0;
+        and_6456_s3 = 1'd0;
+        and_6449_s3 = 1'd0;
+        and_6400_s3 = 1'd0;
+        and_6452_s3 = 1'd0;
+        and_6418_s3 = 1'd0;
+        not_6379_s3 = 1'd0;
         wdata11_here = 510'd0;
-        and_6452_d1 = 1'd0;
-        and_6455_d1 = 1'd0;
+        and_6476_d1 = 1'd0;
+        and_6479_d1 = 1'd0;
         bank11_cfg_q = 510'd0;
-        and_6455_d2 = 1'd0;
+        and_6479_d2 = 1'd0;
         bank11_cfg_q1 = 510'd0;
-        and_6455_d3 = 1'd0;
+        and_6479_d3 = 1'd0;
         bank12_q = 510'd0;
         bank12_q_s2 = 510'd0;
-        and_6862_s3 = 1'd0;
-        and_6855_s3 = 1'd0;
-        and_6804_s3 = 1'd0;
-        and_6858_s3 = 1'd0;
-        and_6824_s3 = 1'd0;
-        or_6783_s3 = 1'd0;
+        and_6886_s3 = 1'd0;
+        and_6879_s3 = 1'd0;
+        and_6828_s3 = 1'd0;
+        and_6882_s3 = 1'd0;
+        and_6848_s3 = 1'd0;
+        or_6806_s3 = 1'd0;
+        or_6807_s3 = 1'd0;
         bank12_q_s3 = 510'd0;
-        and_6965_s3 = 1'd0;
-        and_6958_s3 = 1'd0;
-        and_6909_s3 = 1'd0;
-        and_6961_s3 = 1'd0;
-        and_6927_s3 = 1'd0;
-        not_6888_s3 = 1'd0;
+        and_6991_s3 = 1'd0;
+        and_6984_s3 = 1'd0;
+        and_6935_s3 = 1'd0;
+        and_6987_s3 = 1'd0;
+        and_6953_s3 = 1'd0;
+        not_6914_s3 = 1'd0;
         wdata12_here = 510'd0;
-        and_6985_d1 = 1'd0;
-        and_6988_d1 = 1'd0;
+        and_7011_d1 = 1'd0;
+        and_7014_d1 = 1'd0;
         bank12_cfg_q = 510'd0;
-        and_6988_d2 = 1'd0;
+        and_7014_d2 = 1'd0;
         bank12_cfg_q1 = 510'd0;
-        and_6988_d3 = 1'd0;
+        and_7014_d3 = 1'd0;
         bank13_q = 510'd0;
         bank13_q_s2 = 510'd0;
-        and_7395_s3 = 1'd0;
-        and_7388_s3 = 1'd0;
-        and_7337_s3 = 1'd0;
-        and_7391_s3 = 1'd0;
-        and_7357_s3 = 1'd0;
-        or_7316_s3 = 1'd0;
+        and_7421_s3 = 1'd0;
+        and_7414_s3 = 1'd0;
+        and_7363_s3 = 1'd0;
+        and_7417_s3 = 1'd0;
+        and_7383_s3 = 1'd0;
+        or_7341_s3 = 1'd0;
+        or_7342_s3 = 1'd0;
         bank13_q_s3 = 510'd0;
-        and_7498_s3 = 1'd0;
-        and_7491_s3 = 1'd0;
-        and_7442_s3 = 1'd0;
-        and_7494_s3 = 1'd0;
-        and_7460_s3 = 1'd0;
-        not_7421_s3 = 1'd0;
+        and_7526_s3 = 1'd0;
+        and_7519_s3 = 1'd0;
+        and_7470_s3 = 1'd0;
+        and_7522_s3 = 1'd0;
+        and_7488_s3 = 1'd0;
+        not_7449_s3 = 1'd0;
         wdata13_here = 510'd0;
-        and_7518_d1 = 1'd0;
-        and_7521_d1 = 1'd0;
+        and_7546_d1 = 1'd0;
+        and_7549_d1 = 1'd0;
         bank13_cfg_q = 510'd0;
-        and_7521_d2 = 1'd0;
+        and_7549_d2 = 1'd0;
         bank13_cfg_q1 = 510'd0;
-        and_7521_d3 = 1'd0;
+        and_7549_d3 = 1'd0;
         bank14_q = 510'd0;
         bank14_q_s2 = 510'd0;
-        and_7928_s3 = 1'd0;
-        and_7921_s3 = 1'd0;
-        and_7870_s3 = 1'd0;
-        and_7924_s3 = 1'd0;
-        and_7890_s3 = 1'd0;
-        or_7849_s3 = 1'd0;
+        and_7956_s3 = 1'd0;
+        and_7949_s3 = 1'd0;
+        and_7898_s3 = 1'd0;
+        and_7952_s3 = 1'd0;
+        and_7918_s3 = 1'd0;
+        or_7876_s3 = 1'd0;
+        or_7877_s3 = 1'd0;
         bank14_q_s3 = 510'd0;
-        and_8031_s3 = 1'd0;
-        and_8024_s3 = 1'd0;
-        and_7975_s3 = 1'd0;
-        and_8027_s3 = 1'd0;
-        and_7993_s3 = 1'd0;
-        not_7954_s3 = 1'd0;
+        and_8061_s3 = 1'd0;
+        and_8054_s3 = 1'd0;
+        and_8005_s3 = 1'd0;
+        and_8057_s3 = 1'd0;
+        and_8023_s3 = 1'd0;
+        not_7984_s3 = 1'd0;
         wdata14_here = 510'd0;
-        and_8051_d1 = 1'd0;
-        and_8054_d1 = 1'd0;
+        and_8081_d1 = 1'd0;
+        and_8084_d1 = 1'd0;
         bank14_cfg_q = 510'd0;
-        and_8054_d2 = 1'd0;
+        and_8084_d2 = 1'd0;
         bank14_cfg_q1 = 510'd0;
-        and_8054_d3 = 1'd0;
+        and_8084_d3 = 1'd0;
         bank15_q = 510'd0;
         bank15_q_s2 = 510'd0;
-        and_8461_s3 = 1'd0;
-        and_8454_s3 = 1'd0;
-        and_8403_s3 = 1'd0;
-        and_8457_s3 = 1'd0;
-        and_8423_s3 = 1'd0;
-        or_8382_s3 = 1'd0;
+        and_8491_s3 = 1'd0;
+        and_8484_s3 = 1'd0;
+        and_8433_s3 = 1'd0;
+        and_8487_s3 = 1'd0;
+        and_8453_s3 = 1'd0;
+        or_8411_s3 = 1'd0;
+        or_8412_s3 = 1'd0;
         bank15_q_s3 = 510'd0;
-        and_8564_s3 = 1'd0;
-        and_8557_s3 = 1'd0;
-        and_8508_s3 = 1'd0;
-        and_8560_s3 = 1'd0;
-        and_8526_s3 = 1'd0;
-        not_8487_s3 = 1'd0;
+        and_8596_s3 = 1'd0;
+        and_8589_s3 = 1'd0;
+        and_8540_s3 = 1'd0;
+        and_8592_s3 = 1'd0;
+        and_8558_s3 = 1'd0;
+        not_8519_s3 = 1'd0;
         wdata15_here = 510'd0;
-        and_8584_d1 = 1'd0;
-        and_8587_d1 = 1'd0;
+        and_8616_d1 = 1'd0;
+        and_8619_d1 = 1'd0;
         bank15_cfg_q = 510'd0;
-        and_8587_d2 = 1'd0;
+        and_8619_d2 = 1'd0;
         bank15_cfg_q1 = 510'd0;
-        and_8587_d3 = 1'd0;
+        and_8619_d3 = 1'd0;
         bank16_q = 510'd0;
         bank16_q_s2 = 510'd0;
-        and_8994_s3 = 1'd0;
-        and_8987_s3 = 1'd0;
-        and_8936_s3 = 1'd0;
-        and_8990_s3 = 1'd0;
-        and_8956_s3 = 1'd0;
-        or_8915_s3 = 1'd0;
+        and_9026_s3 = 1'd0;
+        and_9019_s3 = 1'd0;
+        and_8968_s3 = 1'd0;
+        and_9022_s3 = 1'd0;
+        and_8988_s3 = 1'd0;
+        or_8946_s3 = 1'd0;
+        or_8947_s3 = 1'd0;
         bank16_q_s3 = 510'd0;
-        and_9097_s3 = 1'd0;
-        and_9090_s3 = 1'd0;
-        and_9041_s3 = 1'd0;
+        and_9131_s3 = 1'd0;
+        and_9124_s3 = 1'd0;
+        and_9075_s3 = 1'd0;
+        and_9127_s3 = 1'd0;
         and_9093_s3 = 1'd0;
-        and_9059_s3 = 1'd0;
-        not_9020_s3 = 1'd0;
+        not_9054_s3 = 1'd0;
         wdata16_here = 510'd0;
-        and_9117_d1 = 1'd0;
-        and_9120_d1 = 1'd0;
+        and_9151_d1 = 1'd0;
+        and_9154_d1 = 1'd0;
         bank16_cfg_q = 510'd0;
-        and_9120_d2 = 1'd0;
+        and_9154_d2 = 1'd0;
         bank16_cfg_q1 = 510'd0;
-        and_9120_d3 = 1'd0;
+        and_9154_d3 = 1'd0;
         bank17_q = 510'd0;
         bank17_q_s2 = 510'd0;
-        and_9527_s3 = 1'd0;
-        and_9520_s3 = 1'd0;
-        and_9469_s3 = 1'd0;
+        and_9561_s3 = 1'd0;
+        and_9554_s3 = 1'd0;
+        and_9503_s3 = 1'd0;
+        and_9557_s3 = 1'd0;
         and_9523_s3 = 1'd0;
-        and_9489_s3 = 1'd0;
-        or_9448_s3 = 1'd0;
+        or_9481_s3 = 1'd0;
+        or_9482_s3 = 1'd0;
         bank17_q_s3 = 510'd0;
-        and_9630_s3 = 1'd0;
-        and_9623_s3 = 1'd0;
-        and_9574_s3 = 1'd0;
-        and_9626_s3 = 1'd0;
-        and_9592_s3 = 1'd0;
-        not_9553_s3 = 1'd0;
+        and_9666_s3 = 1'd0;
+        and_9659_s3 = 1'd0;
+        and_9610_s3 = 1'd0;
+        and_9662_s3 = 1'd0;
+        and_9628_s3 = 1'd0;
+        not_9589_s3 = 1'd0;
         wdata17_here = 510'd0;
-        and_9650_d1 = 1'd0;
-        and_9653_d1 = 1'd0;
+        and_9686_d1 = 1'd0;
+        and_9689_d1 = 1'd0;
         bank17_cfg_q = 510'd0;
-        and_9653_d2 = 1'd0;
+        and_9689_d2 = 1'd0;
         bank17_cfg_q1 = 510'd0;
-        and_9653_d3 = 1'd0;
+        and_9689_d3 = 1'd0;
         bank18_q = 510'd0;
         bank18_q_s2 = 510'd0;
-        and_10060_s3 = 1'd0;
-        and_10053_s3 = 1'd0;
-        and_10002_s3 = 1'd0;
-        and_10056_s3 = 1'd0;
-        and_10022_s3 = 1'd0;
-        or_9981_s3 = 1'd0;
+        and_10096_s3 = 1'd0;
+        and_10089_s3 = 1'd0;
+        and_10038_s3 = 1'd0;
+        and_10092_s3 = 1'd0;
+        and_10058_s3 = 1'd0;
+        or_10016_s3 = 1'd0;
+        or_10017_s3 = 1'd0;
         bank18_q_s3 = 510'd0;
+        and_10201_s3 = 1'd0;
+        and_10194_s3 = 1'd0;
+        and_10145_s3 = 1'd0;
+        and_10197_s3 = 1'd0;
         and_10163_s3 = 1'd0;
-        and_10156_s3 = 1'd0;
-        and_10107_s3 = 1'd0;
-        and_10159_s3 = 1'd0;
-        and_10125_s3 = 1'd0;
-        not_10086_s3 = 1'd0;
+        not_10124_s3 = 1'd0;
         wdata18_here = 510'd0;
-        and_10183_d1 = 1'd0;
-        and_10186_d1 = 1'd0;
+        and_10221_d1 = 1'd0;
+        and_10224_d1 = 1'd0;
         bank18_cfg_q = 510'd0;
-        and_10186_d2 = 1'd0;
+        and_10224_d2 = 1'd0;
         bank18_cfg_q1 = 510'd0;
-        and_10186_d3 = 1'd0;
+        and_10224_d3 = 1'd0;
         bank19_q = 510'd0;
         bank19_q_s2 = 510'd0;
+        and_10631_s3 = 1'd0;
+        and_10624_s3 = 1'd0;
+        and_10573_s3 = 1'd0;
+        and_10627_s3 = 1'd0;
         and_10593_s3 = 1'd0;
-        and_10586_s3 = 1'd0;
-        and_10535_s3 = 1'd0;
-        and_10589_s3 = 1'd0;
-        and_10555_s3 = 1'd0;
-        or_10514_s3 = 1'd0;
+        or_10551_s3 = 1'd0;
+        or_10552_s3 = 1'd0;
         bank19_q_s3 = 510'd0;
-        and_10696_s3 = 1'd0;
-        and_10689_s3 = 1'd0;
-        and_10640_s3 = 1'd0;
-        and_10692_s3 = 1'd0;
-        and_10658_s3 = 1'd0;
-        not_10619_s3 = 1'd0;
+        and_10736_s3 = 1'd0;
+        and_10729_s3 = 1'd0;
+        and_10680_s3 = 1'd0;
+        and_10732_s3 = 1'd0;
+        and_10698_s3 = 1'd0;
+        not_10659_s3 = 1'd0;
         wdata19_here = 510'd0;
-        and_10716_d1 = 1'd0;
-        and_10719_d1 = 1'd0;
+        and_10756_d1 = 1'd0;
+        and_10759_d1 = 1'd0;
         bank19_cfg_q = 510'd0;
-        and_10719_d2 = 1'd0;
+        and_10759_d2 = 1'd0;
         bank19_cfg_q1 = 510'd0;
-        and_10719_d3 = 1'd0;
+        and_10759_d3 = 1'd0;
         wdata_always_here = 510'd0;
-        and_10733_d1 = 1'd0;
-        and_10736_d1 = 1'd0;
+        and_10773_d1 = 1'd0;
+        and_10776_d1 = 1'd0;
         always0 = 510'd0;
         always1 = 510'd0;
         always2 = 510'd0;
@@ -6106,142 +6220,150 @@ module table_rule (
         always5 = 510'd0;
         always6 = 510'd0;
         always7 = 510'd0;
-        and_11168_s3 = 1'd0;
-        and_11161_s3 = 1'd0;
-        and_11110_s3 = 1'd0;
-        and_11164_s3 = 1'd0;
-        and_11130_s3 = 1'd0;
-        or_11089_s3 = 1'd0;
+        and_11208_s3 = 1'd0;
+        and_11201_s3 = 1'd0;
+        and_11150_s3 = 1'd0;
+        and_11204_s3 = 1'd0;
+        and_11170_s3 = 1'd0;
+        or_11128_s3 = 1'd0;
+        or_11129_s3 = 1'd0;
         always0_s3 = 510'd0;
-        and_11271_s3 = 1'd0;
-        and_11264_s3 = 1'd0;
-        and_11215_s3 = 1'd0;
-        and_11267_s3 = 1'd0;
-        and_11233_s3 = 1'd0;
-        not_11194_s3 = 1'd0;
-        and_11683_s3 = 1'd0;
-        and_11676_s3 = 1'd0;
-        and_11625_s3 = 1'd0;
-        and_11679_s3 = 1'd0;
-        and_11645_s3 = 1'd0;
-        or_11604_s3 = 1'd0;
+        and_11313_s3 = 1'd0;
+        and_11306_s3 = 1'd0;
+        and_11257_s3 = 1'd0;
+        and_11309_s3 = 1'd0;
+        and_11275_s3 = 1'd0;
+        not_11236_s3 = 1'd0;
+        and_11725_s3 = 1'd0;
+        and_11718_s3 = 1'd0;
+        and_11667_s3 = 1'd0;
+        and_11721_s3 = 1'd0;
+        and_11687_s3 = 1'd0;
+        or_11645_s3 = 1'd0;
+        or_11646_s3 = 1'd0;
         always1_s3 = 510'd0;
-        and_11786_s3 = 1'd0;
-        and_11779_s3 = 1'd0;
-        and_11730_s3 = 1'd0;
-        and_11782_s3 = 1'd0;
-        and_11748_s3 = 1'd0;
-        not_11709_s3 = 1'd0;
-        and_12198_s3 = 1'd0;
-        and_12191_s3 = 1'd0;
-        and_12140_s3 = 1'd0;
-        and_12194_s3 = 1'd0;
-        and_12160_s3 = 1'd0;
-        or_12119_s3 = 1'd0;
+        and_11830_s3 = 1'd0;
+        and_11823_s3 = 1'd0;
+        and_11774_s3 = 1'd0;
+        and_11826_s3 = 1'd0;
+        and_11792_s3 = 1'd0;
+        not_11753_s3 = 1'd0;
+        and_12242_s3 = 1'd0;
+        and_12235_s3 = 1'd0;
+        and_12184_s3 = 1'd0;
+        and_12238_s3 = 1'd0;
+        and_12204_s3 = 1'd0;
+        or_12162_s3 = 1'd0;
+        or_12163_s3 = 1'd0;
         always2_s3 = 510'd0;
-        and_12301_s3 = 1'd0;
-        and_12294_s3 = 1'd0;
-        and_12245_s3 = 1'd0;
-        and_12297_s3 = 1'd0;
-        and_12263_s3 = 1'd0;
-        not_12224_s3 = 1'd0;
-        and_12713_s3 = 1'd0;
-        and_12706_s3 = 1'd0;
-        and_12655_s3 = 1'd0;
-        and_12709_s3 = 1'd0;
-        and_12675_s3 = 1'd0;
-        or_12634_s3 = 1'd0;
+        and_12347_s3 = 1'd0;
+        and_12340_s3 = 1'd0;
+        and_12291_s3 = 1'd0;
+        and_12343_s3 = 1'd0;
+        and_12309_s3 = 1'd0;
+        not_12270_s3 = 1'd0;
+        and_12759_s3 = 1'd0;
+        and_12752_s3 = 1'd0;
+        and_12701_s3 = 1'd0;
+        and_12755_s3 = 1'd0;
+        and_12721_s3 = 1'd0;
+        or_12679_s3 = 1'd0;
+        or_12680_s3 = 1'd0;
         always3_s3 = 510'd0;
-        and_12816_s3 = 1'd0;
-        and_12809_s3 = 1'd0;
-        and_12760_s3 = 1'd0;
-        and_12812_s3 = 1'd0;
-        and_12778_s3 = 1'd0;
-        not_12739_s3 = 1'd0;
-        and_13228_s3 = 1'd0;
-        and_13221_s3 = 1'd0;
-        and_13170_s3 = 1'd0;
-        and_13224_s3 = 1'd0;
-        and_13190_s3 = 1'd0;
-        or_13149_s3 = 1'd0;
+        and_12864_s3 = 1'd0;
+        and_12857_s3 = 1'd0;
+        and_12808_s3 = 1'd0;
+        and_12860_s3 = 1'd0;
+        and_12826_s3 = 1'd0;
+        not_12787_s3 = 1'd0;
+        and_13276_s3 = 1'd0;
+        and_13269_s3 = 1'd0;
+        and_13218_s3 = 1'd0;
+        and_13272_s3 = 1'd0;
+        and_13238_s3 = 1'd0;
+        or_13196_s3 = 1'd0;
+        or_13197_s3 = 1'd0;
         always4_s3 = 510'd0;
-        and_13331_s3 = 1'd0;
-        and_13324_s3 = 1'd0;
-        and_13275_s3 = 1'd0;
-        and_13327_s3 = 1'd0;
-        and_13293_s3 = 1'd0;
-        not_13254_s3 = 1'd0;
-        and_13743_s3 = 1'd0;
-        and_13736_s3 = 1'd0;
-        and_13685_s3 = 1'd0;
-        and_13739_s3 = 1'd0;
-        and_13705_s3 = 1'd0;
-        or_13664_s3 = 1'd0;
+        and_13381_s3 = 1'd0;
+        and_13374_s3 = 1'd0;
+        and_13325_s3 = 1'd0;
+        and_13377_s3 = 1'd0;
+        and_13343_s3 = 1'd0;
+        not_13304_s3 = 1'd0;
+        and_13793_s3 = 1'd0;
+        and_13786_s3 = 1'd0;
+        and_13735_s3 = 1'd0;
+        and_13789_s3 = 1'd0;
+        and_13755_s3 = 1'd0;
+        or_13713_s3 = 1'd0;
+        or_13714_s3 = 1'd0;
         always5_s3 = 510'd0;
-        and_13846_s3 = 1'd0;
-        and_13839_s3 = 1'd0;
-        and_13790_s3 = 1'd0;
+        and_13898_s3 = 1'd0;
+        and_13891_s3 = 1'd0;
         and_13842_s3 = 1'd0;
-        and_13808_s3 = 1'd0;
-        not_13769_s3 = 1'd0;
-        and_14258_s3 = 1'd0;
-        and_14251_s3 = 1'd0;
-        and_14200_s3 = 1'd0;
-        and_14254_s3 = 1'd0;
-        and_14220_s3 = 1'd0;
-        or_14179_s3 = 1'd0;
+        and_13894_s3 = 1'd0;
+        and_13860_s3 = 1'd0;
+        not_13821_s3 = 1'd0;
+        and_14310_s3 = 1'd0;
+        and_14303_s3 = 1'd0;
+        and_14252_s3 = 1'd0;
+        and_14306_s3 = 1'd0;
+        and_14272_s3 = 1'd0;
+        or_14230_s3 = 1'd0;
+        or_14231_s3 = 1'd0;
         always6_s3 = 510'd0;
-        and_14361_s3 = 1'd0;
-        and_14354_s3 = 1'd0;
-        and_14305_s3 = 1'd0;
-        and_14357_s3 = 1'd0;
-        and_14323_s3 = 1'd0;
-        not_14284_s3 = 1'd0;
-        and_14773_s3 = 1'd0;
-        and_14766_s3 = 1'd0;
-        and_14715_s3 = 1'd0;
-        and_14769_s3 = 1'd0;
-        and_14735_s3 = 1'd0;
-        or_14694_s3 = 1'd0;
-        always7_s3 = 510'd0;
-        and_14876_s3 = 1'd0;
-        and_14869_s3 = 1'd0;
+        and_14415_s3 = 1'd0;
+        and_14408_s3 = 1'd0;
+        and_14359_s3 = 1'd0;
+        and_14411_s3 = 1'd0;
+        and_14377_s3 = 1'd0;
+        not_14338_s3 = 1'd0;
+        and_14827_s3 = 1'd0;
         and_14820_s3 = 1'd0;
-        and_14872_s3 = 1'd0;
-        and_14838_s3 = 1'd0;
-        not_14799_s3 = 1'd0;
+        and_14769_s3 = 1'd0;
+        and_14823_s3 = 1'd0;
+        and_14789_s3 = 1'd0;
+        or_14747_s3 = 1'd0;
+        or_14748_s3 = 1'd0;
+        always7_s3 = 510'd0;
+        and_14932_s3 = 1'd0;
+        and_14925_s3 = 1'd0;
+        and_14876_s3 = 1'd0;
+        and_14928_s3 = 1'd0;
+        and_14894_s3 = 1'd0;
+        not_14855_s3 = 1'd0;
         always_read = 510'd0;
-        and_10736_d2 = 1'd0;
+        and_10776_d2 = 1'd0;
         cfg_row_d2 = 22'd0;
-        and_10736_d3 = 1'd0;
-        lt_14907_s3 = 1'd0;
-        lt_14912_s3 = 1'd0;
-        lt_14917_s3 = 1'd0;
-        lt_14922_s3 = 1'd0;
-        lt_14927_s3 = 1'd0;
-        lt_14932_s3 = 1'd0;
-        lt_14937_s3 = 1'd0;
-        lt_14942_s3 = 1'd0;
-        lt_14947_s3 = 1'd0;
-        lt_14952_s3 = 1'd0;
-        lt_14957_s3 = 1'd0;
-        lt_14962_s3 = 1'd0;
-        lt_14967_s3 = 1'd0;
-        lt_14972_s3 = 1'd0;
-        lt_14977_s3 = 1'd0;
-        lt_14982_s3 = 1'd0;
-        lt_14987_s3 = 1'd0;
-        lt_14992_s3 = 1'd0;
-        lt_14997_s3 = 1'd0;
-        lt_15002_s3 = 1'd0;
-        lt_15007_s3 = 1'd0;
-        lt_15012_s3 = 1'd0;
-        lt_15017_s3 = 1'd0;
-        lt_15022_s3 = 1'd0;
-        lt_15027_s3 = 1'd0;
-        lt_15032_s3 = 1'd0;
-        lt_15037_s3 = 1'd0;
-        lt_15042_s3 = 1'd0;
+        and_10776_d3 = 1'd0;
+        lt_14963_s3 = 1'd0;
+        lt_14968_s3 = 1'd0;
+        lt_14973_s3 = 1'd0;
+        lt_14978_s3 = 1'd0;
+        lt_14983_s3 = 1'd0;
+        lt_14988_s3 = 1'd0;
+        lt_14993_s3 = 1'd0;
+        lt_14998_s3 = 1'd0;
+        lt_15003_s3 = 1'd0;
+        lt_15008_s3 = 1'd0;
+        lt_15013_s3 = 1'd0;
+        lt_15018_s3 = 1'd0;
+        lt_15023_s3 = 1'd0;
+        lt_15028_s3 = 1'd0;
+        lt_15033_s3 = 1'd0;
+        lt_15038_s3 = 1'd0;
+        lt_15043_s3 = 1'd0;
+        lt_15048_s3 = 1'd0;
+        lt_15053_s3 = 1'd0;
+        lt_15058_s3 = 1'd0;
+        lt_15063_s3 = 1'd0;
+        lt_15068_s3 = 1'd0;
+        lt_15073_s3 = 1'd0;
+        lt_15078_s3 = 1'd0;
+        lt_15083_s3 = 1'd0;
+        lt_15088_s3 = 1'd0;
+        lt_15093_s3 = 1'd0;
+        lt_15098_s3 = 1'd0;
         bank0_q_s2_254_0_s3 = 255'd0;
         bank0_q_s2_509_255_s3 = 255'd0;
         bank1_q_s2_254_0_s3 = 255'd0;
@@ -6250,38 +6372,38 @@ module table_rule (
         bank2_q_s2_509_255_s3 = 255'd0;
         bank3_q_s2_254_0_s3 = 255'd0;
         bank3_q_s2_509_255_s3 = 255'd0;
-        red_15080_s4 = 1'd0;
-        or_15119_s4 = 16'd0;
-        or_15142_s4 = 16'd0;
-        red_15152_s4 = 1'd0;
-        lt_15157_s3 = 1'd0;
-        lt_15162_s3 = 1'd0;
-        lt_15167_s3 = 1'd0;
-        lt_15172_s3 = 1'd0;
-        lt_15177_s3 = 1'd0;
-        lt_15182_s3 = 1'd0;
-        lt_15187_s3 = 1'd0;
-        lt_15192_s3 = 1'd0;
-        lt_15197_s3 = 1'd0;
-        lt_15202_s3 = 1'd0;
-        lt_15207_s3 = 1'd0;
-        lt_15212_s3 = 1'd0;
-        lt_15217_s3 = 1'd0;
-        lt_15222_s3 = 1'd0;
-        lt_15227_s3 = 1'd0;
-        lt_15232_s3 = 1'd0;
-        lt_15237_s3 = 1'd0;
-        lt_15242_s3 = 1'd0;
-        lt_15247_s3 = 1'd0;
-        lt_15252_s3 = 1'd0;
-        lt_15257_s3 = 1'd0;
-        lt_15262_s3 = 1'd0;
-        lt_15267_s3 = 1'd0;
-        lt_15272_s3 = 1'd0;
-        lt_15277_s3 = 1'd0;
-        lt_15282_s3 = 1'd0;
-        lt_15287_s3 = 1'd0;
-        lt_15292_s3 = 1'd0;
+        red_15136_s4 = 1'd0;
+        or_15175_s4 = 16'd0;
+        or_15198_s4 = 16'd0;
+        red_15208_s4 = 1'd0;
+        lt_15213_s3 = 1'd0;
+        lt_15218_s3 = 1'd0;
+        lt_15223_s3 = 1'd0;
+        lt_15228_s3 = 1'd0;
+        lt_15233_s3 = 1'd0;
+        lt_15238_s3 = 1'd0;
+        lt_15243_s3 = 1'd0;
+        lt_15248_s3 = 1'd0;
+        lt_15253_s3 = 1'd0;
+        lt_15258_s3 = 1'd0;
+        lt_15263_s3 = 1'd0;
+        lt_15268_s3 = 1'd0;
+        lt_15273_s3 = 1'd0;
+        lt_15278_s3 = 1'd0;
+        lt_15283_s3 = 1'd0;
+        lt_15288_s3 = 1'd0;
+        lt_15293_s3 = 1'd0;
+        lt_15298_s3 = 1'd0;
+        lt_15303_s3 = 1'd0;
+        lt_15308_s3 = 1'd0;
+        lt_15313_s3 = 1'd0;
+        lt_15318_s3 = 1'd0;
+        lt_15323_s3 = 1'd0;
+        lt_15328_s3 = 1'd0;
+        lt_15333_s3 = 1'd0;
+        lt_15338_s3 = 1'd0;
+        lt_15343_s3 = 1'd0;
+        lt_15348_s3 = 1'd0;
         bank4_q_s2_254_0_s3 = 255'd0;
         bank4_q_s2_509_255_s3 = 255'd0;
         bank5_q_s2_254_0_s3 = 255'd0;
@@ -6290,38 +6412,38 @@ module table_rule (
         bank6_q_s2_509_255_s3 = 255'd0;
         bank7_q_s2_254_0_s3 = 255'd0;
         bank7_q_s2_509_255_s3 = 255'd0;
-        red_15330_s4 = 1'd0;
-        or_15369_s4 = 16'd0;
-        or_15392_s4 = 16'd0;
-        red_15402_s4 = 1'd0;
-        lt_15407_s3 = 1'd0;
-        lt_15412_s3 = 1'd0;
-        lt_15417_s3 = 1'd0;
-        lt_15422_s3 = 1'd0;
-        lt_15427_s3 = 1'd0;
-        lt_15432_s3 = 1'd0;
-        lt_15437_s3 = 1'd0;
-        lt_15442_s3 = 1'd0;
-        lt_15447_s3 = 1'd0;
-        lt_15452_s3 = 1'd0;
-        lt_15457_s3 = 1'd0;
-        lt_15462_s3 = 1'd0;
-        lt_15467_s3 = 1'd0;
-        lt_15472_s3 = 1'd0;
-        lt_15477_s3 = 1'd0;
-        lt_15482_s3 = 1'd0;
-        lt_15487_s3 = 1'd0;
-        lt_15492_s3 = 1'd0;
-        lt_15497_s3 = 1'd0;
-        lt_15502_s3 = 1'd0;
-        lt_15507_s3 = 1'd0;
-        lt_15512_s3 = 1'd0;
-        lt_15517_s3 = 1'd0;
-        lt_15522_s3 = 1'd0;
-        lt_15527_s3 = 1'd0;
-        lt_15532_s3 = 1'd0;
-        lt_15537_s3 = 1'd0;
-        lt_15542_s3 = 1'd0;
+        red_15386_s4 = 1'd0;
+        or_15425_s4 = 16'd0;
+        or_15448_s4 = 16'd0;
+        red_15458_s4 = 1'd0;
+        lt_15463_s3 = 1'd0;
+        lt_15468_s3 = 1'd0;
+        lt_15473_s3 = 1'd0;
+        lt_15478_s3 = 1'd0;
+        lt_15483_s3 = 1'd0;
+        lt_15488_s3 = 1'd0;
+        lt_15493_s3 = 1'd0;
+        lt_15498_s3 = 1'd0;
+        lt_15503_s3 = 1'd0;
+        lt_15508_s3 = 1'd0;
+        lt_15513_s3 = 1'd0;
+        lt_15518_s3 = 1'd0;
+        lt_15523_s3 = 1'd0;
+        lt_15528_s3 = 1'd0;
+        lt_15533_s3 = 1'd0;
+        lt_15538_s3 = 1'd0;
+        lt_15543_s3 = 1'd0;
+        lt_15548_s3 = 1'd0;
+        lt_15553_s3 = 1'd0;
+        lt_15558_s3 = 1'd0;
+        lt_15563_s3 = 1'd0;
+        lt_15568_s3 = 1'd0;
+        lt_15573_s3 = 1'd0;
+        lt_15578_s3 = 1'd0;
+        lt_15583_s3 = 1'd0;
+        lt_15588_s3 = 1'd0;
+        lt_15593_s3 = 1'd0;
+        lt_15598_s3 = 1'd0;
         bank8_q_s2_254_0_s3 = 255'd0;
         bank8_q_s2_509_255_s3 = 255'd0;
         bank9_q_s2_254_0_s3 = 255'd0;
@@ -6330,38 +6452,38 @@ module table_rule (
         bank10_q_s2_509_255_s3 = 255'd0;
         bank11_q_s2_254_0_s3 = 255'd0;
         bank11_q_s2_509_255_s3 = 255'd0;
-        red_15580_s4 = 1'd0;
-        or_15619_s4 = 16'd0;
-        or_15642_s4 = 16'd0;
-        red_15652_s4 = 1'd0;
-        lt_15657_s3 = 1'd0;
-        lt_15662_s3 = 1'd0;
-        lt_15667_s3 = 1'd0;
-        lt_15672_s3 = 1'd0;
-        lt_15677_s3 = 1'd0;
-        lt_15682_s3 = 1'd0;
-        lt_15687_s3 = 1'd0;
-        lt_15692_s3 = 1'd0;
-        lt_15697_s3 = 1'd0;
-        lt_15702_s3 = 1'd0;
-        lt_15707_s3 = 1'd0;
-        lt_15712_s3 = 1'd0;
-        lt_15717_s3 = 1'd0;
-        lt_15722_s3 = 1'd0;
-        lt_15727_s3 = 1'd0;
-        lt_15732_s3 = 1'd0;
-        lt_15737_s3 = 1'd0;
-        lt_15742_s3 = 1'd0;
-        lt_15747_s3 = 1'd0;
-        lt_15752_s3 = 1'd0;
-        lt_15757_s3 = 1'd0;
-        lt_15762_s3 = 1'd0;
-        lt_15767_s3 = 1'd0;
-        lt_15772_s3 = 1'd0;
-        lt_15777_s3 = 1'd0;
-        lt_15782_s3 = 1'd0;
-        lt_15787_s3 = 1'd0;
-        lt_15792_s3 = 1'd0;
+        red_15636_s4 = 1'd0;
+        or_15675_s4 = 16'd0;
+        or_15698_s4 = 16'd0;
+        red_15708_s4 = 1'd0;
+        lt_15713_s3 = 1'd0;
+        lt_15718_s3 = 1'd0;
+        lt_15723_s3 = 1'd0;
+        lt_15728_s3 = 1'd0;
+        lt_15733_s3 = 1'd0;
+        lt_15738_s3 = 1'd0;
+        lt_15743_s3 = 1'd0;
+        lt_15748_s3 = 1'd0;
+        lt_15753_s3 = 1'd0;
+        lt_15758_s3 = 1'd0;
+        lt_15763_s3 = 1'd0;
+        lt_15768_s3 = 1'd0;
+        lt_15773_s3 = 1'd0;
+        lt_15778_s3 = 1'd0;
+        lt_15783_s3 = 1'd0;
+        lt_15788_s3 = 1'd0;
+        lt_15793_s3 = 1'd0;
+        lt_15798_s3 = 1'd0;
+        lt_15803_s3 = 1'd0;
+        lt_15808_s3 = 1'd0;
+        lt_15813_s3 = 1'd0;
+        lt_15818_s3 = 1'd0;
+        lt_15823_s3 = 1'd0;
+        lt_15828_s3 = 1'd0;
+        lt_15833_s3 = 1'd0;
+        lt_15838_s3 = 1'd0;
+        lt_15843_s3 = 1'd0;
+        lt_15848_s3 = 1'd0;
         bank12_q_s2_254_0_s3 = 255'd0;
         bank12_q_s2_509_255_s3 = 255'd0;
         bank13_q_s2_254_0_s3 = 255'd0;
@@ -6370,38 +6492,38 @@ module table_rule (
         bank14_q_s2_509_255_s3 = 255'd0;
         bank15_q_s2_254_0_s3 = 255'd0;
         bank15_q_s2_509_255_s3 = 255'd0;
-        red_15830_s4 = 1'd0;
-        or_15869_s4 = 16'd0;
-        or_15892_s4 = 16'd0;
-        red_15902_s4 = 1'd0;
-        lt_15907_s3 = 1'd0;
-        lt_15912_s3 = 1'd0;
-        lt_15917_s3 = 1'd0;
-        lt_15922_s3 = 1'd0;
-        lt_15927_s3 = 1'd0;
-        lt_15932_s3 = 1'd0;
-        lt_15937_s3 = 1'd0;
-        lt_15942_s3 = 1'd0;
-        lt_15947_s3 = 1'd0;
-        lt_15952_s3 = 1'd0;
-        lt_15957_s3 = 1'd0;
-        lt_15962_s3 = 1'd0;
-        lt_15967_s3 = 1'd0;
-        lt_15972_s3 = 1'd0;
-        lt_15977_s3 = 1'd0;
-        lt_15982_s3 = 1'd0;
-        lt_15987_s3 = 1'd0;
-        lt_15992_s3 = 1'd0;
-        lt_15997_s3 = 1'd0;
-        lt_16002_s3 = 1'd0;
-        lt_16007_s3 = 1'd0;
-        lt_16012_s3 = 1'd0;
-        lt_16017_s3 = 1'd0;
-        lt_16022_s3 = 1'd0;
-        lt_16027_s3 = 1'd0;
-        lt_16032_s3 = 1'd0;
-        lt_16037_s3 = 1'd0;
-        lt_16042_s3 = 1'd0;
+        red_15886_s4 = 1'd0;
+        or_15925_s4 = 16'd0;
+        or_15948_s4 = 16'd0;
+        red_15958_s4 = 1'd0;
+        lt_15963_s3 = 1'd0;
+        lt_15968_s3 = 1'd0;
+        lt_15973_s3 = 1'd0;
+        lt_15978_s3 = 1'd0;
+        lt_15983_s3 = 1'd0;
+        lt_15988_s3 = 1'd0;
+        lt_15993_s3 = 1'd0;
+        lt_15998_s3 = 1'd0;
+        lt_16003_s3 = 1'd0;
+        lt_16008_s3 = 1'd0;
+        lt_16013_s3 = 1'd0;
+        lt_16018_s3 = 1'd0;
+        lt_16023_s3 = 1'd0;
+        lt_16028_s3 = 1'd0;
+        lt_16033_s3 = 1'd0;
+        lt_16038_s3 = 1'd0;
+        lt_16043_s3 = 1'd0;
+        lt_16048_s3 = 1'd0;
+        lt_16053_s3 = 1'd0;
+        lt_16058_s3 = 1'd0;
+        lt_16063_s3 = 1'd0;
+        lt_16068_s3 = 1'd0;
+        lt_16073_s3 = 1'd0;
+        lt_16078_s3 = 1'd0;
+        lt_16083_s3 = 1'd0;
+        lt_16088_s3 = 1'd0;
+        lt_16093_s3 = 1'd0;
+        lt_16098_s3 = 1'd0;
         bank16_q_s2_254_0_s3 = 255'd0;
         bank16_q_s2_509_255_s3 = 255'd0;
         bank17_q_s2_254_0_s3 = 255'd0;
@@ -6410,38 +6532,38 @@ module table_rule (
         bank18_q_s2_509_255_s3 = 255'd0;
         bank19_q_s2_254_0_s3 = 255'd0;
         bank19_q_s2_509_255_s3 = 255'd0;
-        red_16080_s4 = 1'd0;
-        or_16119_s4 = 16'd0;
-        or_16142_s4 = 16'd0;
-        red_16152_s4 = 1'd0;
-        lt_16157_s3 = 1'd0;
-        lt_16162_s3 = 1'd0;
-        lt_16167_s3 = 1'd0;
-        lt_16172_s3 = 1'd0;
-        lt_16177_s3 = 1'd0;
-        lt_16182_s3 = 1'd0;
-        lt_16187_s3 = 1'd0;
-        lt_16192_s3 = 1'd0;
-        lt_16197_s3 = 1'd0;
-        lt_16202_s3 = 1'd0;
-        lt_16207_s3 = 1'd0;
-        lt_16212_s3 = 1'd0;
-        lt_16217_s3 = 1'd0;
-        lt_16222_s3 = 1'd0;
-        lt_16227_s3 = 1'd0;
-        lt_16232_s3 = 1'd0;
-        lt_16237_s3 = 1'd0;
-        lt_16242_s3 = 1'd0;
-        lt_16247_s3 = 1'd0;
-        lt_16252_s3 = 1'd0;
-        lt_16257_s3 = 1'd0;
-        lt_16262_s3 = 1'd0;
-        lt_16267_s3 = 1'd0;
-        lt_16272_s3 = 1'd0;
-        lt_16277_s3 = 1'd0;
-        lt_16282_s3 = 1'd0;
-        lt_16287_s3 = 1'd0;
-        lt_16292_s3 = 1'd0;
+        red_16136_s4 = 1'd0;
+        or_16175_s4 = 16'd0;
+        or_16198_s4 = 16'd0;
+        red_16208_s4 = 1'd0;
+        lt_16213_s3 = 1'd0;
+        lt_16218_s3 = 1'd0;
+        lt_16223_s3 = 1'd0;
+        lt_16228_s3 = 1'd0;
+        lt_16233_s3 = 1'd0;
+        lt_16238_s3 = 1'd0;
+        lt_16243_s3 = 1'd0;
+        lt_16248_s3 = 1'd0;
+        lt_16253_s3 = 1'd0;
+        lt_16258_s3 = 1'd0;
+        lt_16263_s3 = 1'd0;
+        lt_16268_s3 = 1'd0;
+        lt_16273_s3 = 1'd0;
+        lt_16278_s3 = 1'd0;
+        lt_16283_s3 = 1'd0;
+        lt_16288_s3 = 1'd0;
+        lt_16293_s3 = 1'd0;
+        lt_16298_s3 = 1'd0;
+        lt_16303_s3 = 1'd0;
+        lt_16308_s3 = 1'd0;
+        lt_16313_s3 = 1'd0;
+        lt_16318_s3 = 1'd0;
+        lt_16323_s3 = 1'd0;
+        lt_16328_s3 = 1'd0;
+        lt_16333_s3 = 1'd0;
+        lt_16338_s3 = 1'd0;
+        lt_16343_s3 = 1'd0;
+        lt_16348_s3 = 1'd0;
         always0_254_0_s3 = 255'd0;
         always0_509_255_s3 = 255'd0;
         always1_254_0_s3 = 255'd0;
@@ -6450,38 +6572,38 @@ module table_rule (
         always2_509_255_s3 = 255'd0;
         always3_254_0_s3 = 255'd0;
         always3_509_255_s3 = 255'd0;
-        red_16330_s4 = 1'd0;
-        or_16369_s4 = 16'd0;
-        or_16392_s4 = 16'd0;
-        red_16402_s4 = 1'd0;
-        lt_16407_s3 = 1'd0;
-        lt_16412_s3 = 1'd0;
-        lt_16417_s3 = 1'd0;
-        lt_16422_s3 = 1'd0;
-        lt_16427_s3 = 1'd0;
-        lt_16432_s3 = 1'd0;
-        lt_16437_s3 = 1'd0;
-        lt_16442_s3 = 1'd0;
-        lt_16447_s3 = 1'd0;
-        lt_16452_s3 = 1'd0;
-        lt_16457_s3 = 1'd0;
-        lt_16462_s3 = 1'd0;
-        lt_16467_s3 = 1'd0;
-        lt_16472_s3 = 1'd0;
-        lt_16477_s3 = 1'd0;
-        lt_16482_s3 = 1'd0;
-        lt_16487_s3 = 1'd0;
-        lt_16492_s3 = 1'd0;
-        lt_16497_s3 = 1'd0;
-        lt_16502_s3 = 1'd0;
-        lt_16507_s3 = 1'd0;
-        lt_16512_s3 = 1'd0;
-        lt_16517_s3 = 1'd0;
-        lt_16522_s3 = 1'd0;
-        lt_16527_s3 = 1'd0;
-        lt_16532_s3 = 1'd0;
-        lt_16537_s3 = 1'd0;
-        lt_16542_s3 = 1'd0;
+        red_16386_s4 = 1'd0;
+        or_16425_s4 = 16'd0;
+        or_16448_s4 = 16'd0;
+        red_16458_s4 = 1'd0;
+        lt_16463_s3 = 1'd0;
+        lt_16468_s3 = 1'd0;
+        lt_16473_s3 = 1'd0;
+        lt_16478_s3 = 1'd0;
+        lt_16483_s3 = 1'd0;
+        lt_16488_s3 = 1'd0;
+        lt_16493_s3 = 1'd0;
+        lt_16498_s3 = 1'd0;
+        lt_16503_s3 = 1'd0;
+        lt_16508_s3 = 1'd0;
+        lt_16513_s3 = 1'd0;
+        lt_16518_s3 = 1'd0;
+        lt_16523_s3 = 1'd0;
+        lt_16528_s3 = 1'd0;
+        lt_16533_s3 = 1'd0;
+        lt_16538_s3 = 1'd0;
+        lt_16543_s3 = 1'd0;
+        lt_16548_s3 = 1'd0;
+        lt_16553_s3 = 1'd0;
+        lt_16558_s3 = 1'd0;
+        lt_16563_s3 = 1'd0;
+        lt_16568_s3 = 1'd0;
+        lt_16573_s3 = 1'd0;
+        lt_16578_s3 = 1'd0;
+        lt_16583_s3 = 1'd0;
+        lt_16588_s3 = 1'd0;
+        lt_16593_s3 = 1'd0;
+        lt_16598_s3 = 1'd0;
         always4_254_0_s3 = 255'd0;
         always4_509_255_s3 = 255'd0;
         always5_254_0_s3 = 255'd0;
@@ -6490,13 +6612,13 @@ module table_rule (
         always6_509_255_s3 = 255'd0;
         always7_254_0_s3 = 255'd0;
         always7_509_255_s3 = 255'd0;
-        red_16580_s4 = 1'd0;
-        or_16619_s4 = 16'd0;
-        or_16642_s4 = 16'd0;
-        red_16652_s4 = 1'd0;
+        red_16636_s4 = 1'd0;
+        or_16675_s4 = 16'd0;
+        or_16698_s4 = 16'd0;
+        red_16708_s4 = 1'd0;
         hit = 1'd0;
-        or_16790_s5 = 16'd0;
-        red_16799_s5 = 1'd0;
+        or_16846_s5 = 16'd0;
+        red_16855_s5 = 1'd0;
         answer_3 = 510'd0;
         answers_d1 = 1'd0;
         answer_4 = 510'd0;

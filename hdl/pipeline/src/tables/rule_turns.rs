@@ -87,8 +87,9 @@ pub fn rules(g: &Geometry) -> Result<Circuit, Vec<GenError>> {
     let (low, high) = (row.slice(0, width), row.slice(width, width));
     let slot = mux(second, high, low).reg().named("slot");
     let second = second.reg().named("slot_is_second");
-    let rest_holds = packet.rest_holds(slot, prefix).reg().named("rest_holds");
-    let rule = packet.compared(slot, Some(rest_holds & !second));
+    let [client, server] = packet.rests_hold(slot, prefix);
+    let rest_holds = (client & server).reg().named("rest_holds");
+    let rule = packet.compared(slot, &[rest_holds & !second]);
     let holds = rule.holds.named("holds");
 
     // The best so far; what was found for the packet before is forgotten with the first slot.

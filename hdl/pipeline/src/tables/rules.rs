@@ -154,20 +154,20 @@ impl<'m> Packet<'m> {
         self.fields[place.unwrap_or(0)]
     }
 
-    /// Whether what slot 1 holds of a long rule agrees; `same` is [`prefix`], or does the same.
-    pub fn rest_holds(&self, slot: Sig<'m>, same: Same) -> Sig<'m> {
+    /// Whether what slot 1 holds of a long rule agrees, of the client and of the server; `same` is [`prefix`], or does the same.
+    pub fn rests_hold(&self, slot: Sig<'m>, same: Same) -> [Sig<'m>; 2] {
         let rest = slot.slice(0, RULE_REST.width());
         let rest = rest.with_record(&Record::from(&RULE_REST));
         let side = |side: &str| {
             let (value, bits) = (rest.field(side), rest.field(&format!("{side}_bits")));
             same(self.get(side).trunc(96), value, bits)
         };
-        side("client") & side("server")
+        ["client", "server"].map(side)
     }
 
-    /// The rule of a slot, a clock later. `rest_holds`: of a long rule, what slot 1 says of it; without, no rule
+    /// The rule of a slot, a clock later. `rests_hold`: of a long rule, what slot 1 says of it; without, no rule
     /// of this slot is long.
-    pub fn compared(&self, slot: Sig<'m>, rest_holds: Option<Sig<'m>>) -> Candidate<'m> {
+    pub fn compared(&self, slot: Sig<'m>, rests_hold: &[Sig<'m>]) -> Candidate<'m> {
         let slot = slot.with_record(&Record::from(&RULE_SLOT));
         let f = |name: &str| slot.field(name);
         let kind = f("kind");
@@ -175,7 +175,10 @@ impl<'m> Packet<'m> {
         let v6 = self.get("v6");
         let version = is(rule_kind::ANY) | mux(is(rule_kind::V4), !v6, v6);
         let short = !is(rule_kind::V6_LONG);
-        let long = rest_holds.map_or(short, |holds| holds | short);
+        let long = match rests_hold {
+            [] => vec![short],
+            rests => rests.iter().map(|holds| *holds | short).collect(),
+        };
         let side = |side: &str| {
             let bits = f(&format!("{side}_bits"));
             prefix(self.get(side).slice(96, 32), f(side), bits)
@@ -200,22 +203,22 @@ impl<'m> Packet<'m> {
         let epochs = f("epochs");
         let epoch = mux(self.get("epoch"), epochs.bit(1), epochs.bit(0));
         let set = f("set").eq(self.get("set"));
-        // In six parts, which one look-up table joins, so that no more than a few levels of logic stand behind the memory.
+        // In parts, which a look-up table or two join, so that no more than a few levels of logic stand behind the memory.
         // Rules of other sets do not hold, whatever else they say.
         let of_set = self.asked.map(|asked| asked & set);
-        let parts = [
+        let mut parts = vec![
             side("client") & side("server"),
             ports,
             protocol & !flags.any(),
             sizes,
-            long,
         ];
+        parts.extend(long);
         let others = version & direction & arrival & epoch & set;
         let others = needed(others.reg(), self.asked);
         let part = |part: Sig<'m>| needed(part.reg(), of_set);
         let holds = parts
-            .map(part)
             .into_iter()
+            .map(part)
             .fold(others, |all, part| all & part);
         Candidate {
             holds,
@@ -263,12 +266,12 @@ fn needed<'m>(register: Sig<'m>, asked: Option<Sig<'m>>) -> Sig<'m> {
 /// The rules of a row, a clock later; their orders come with the row.
 fn slots<'m>(packet: &Packet<'m>, row: Sig<'m>, of: &str) -> Vec<Candidate<'m>> {
     let width = RULE_SLOT.width();
-    let rest_holds = packet.rest_holds(row.slice(width, width), prefix_by_bytes);
+    let rests_hold = packet.rests_hold(row.slice(width, width), prefix_by_bytes);
     (0..RULE_SLOTS)
         .map(|n| {
-            let rest_holds = (n == 0).then_some(rest_holds);
+            let rests_hold = if n == 0 { &rests_hold[..] } else { &[] };
             let slot = row.slice(n * width, width);
-            let rule = packet.compared(slot, rest_holds);
+            let rule = packet.compared(slot, rests_hold);
             let name = |what: &str| format!("{of}_{n}_{what}");
             Candidate {
                 holds: rule.holds.named(&name("holds")),
