@@ -165,8 +165,8 @@ impl<'m> Packet<'m> {
         ["client", "server"].map(side)
     }
 
-    /// The rule of a slot, a clock later. `rests_hold`: of a long rule, what slot 1 says of it; without, no rule
-    /// of this slot is long.
+    /// The rule of a slot, a clock later. `rests_hold`: of a long rule, what slot 1 says of it, of both sides or of
+    /// each; without, no rule of this slot is long.
     pub fn compared(&self, slot: Sig<'m>, rests_hold: &[Sig<'m>]) -> Candidate<'m> {
         let slot = slot.with_record(&Record::from(&RULE_SLOT));
         let f = |name: &str| slot.field(name);
@@ -175,9 +175,9 @@ impl<'m> Packet<'m> {
         let v6 = self.get("v6");
         let version = is(rule_kind::ANY) | mux(is(rule_kind::V4), !v6, v6);
         let short = !is(rule_kind::V6_LONG);
-        let long = match rests_hold {
-            [] => vec![short],
-            rests => rests.iter().map(|holds| *holds | short).collect(),
+        let (short, rests) = match rests_hold {
+            [known] => (*known | short, &[][..]),
+            rests => (short, rests),
         };
         let side = |side: &str| {
             let bits = f(&format!("{side}_bits"));
@@ -206,13 +206,12 @@ impl<'m> Packet<'m> {
         // In parts, which a look-up table or two join, so that no more than a few levels of logic stand behind the memory.
         // Rules of other sets do not hold, whatever else they say.
         let of_set = self.asked.map(|asked| asked & set);
-        let mut parts = vec![
+        let parts = [
             side("client") & side("server"),
             ports,
             protocol & !flags.any(),
             sizes,
         ];
-        parts.extend(long);
         let others = version & direction & arrival & epoch & set;
         let others = needed(others.reg(), self.asked);
         let part = |part: Sig<'m>| needed(part.reg(), of_set);
@@ -220,8 +219,11 @@ impl<'m> Packet<'m> {
             .into_iter()
             .map(part)
             .fold(others, |all, part| all & part);
+        let rests = rests.iter().map(|rest| part(*rest));
+        let short = part(short);
+        let whole = rests.reduce(|all, rest| all & rest);
         Candidate {
-            holds,
+            holds: holds & whole.map_or(short, |whole| whole | short),
             order: f("order").reg(),
             rule: f("rule").reg(),
             permit: f("permit").reg(),
