@@ -5,7 +5,7 @@ use crate::daemon::Daemon;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,12 +19,16 @@ const CONNECTIONS: usize = 64;
 /// Binds the socket. A stale one, that nobody listens at, is replaced.
 ///
 /// # Errors
-/// Another daemon listens there, or the folder is not ours.
+/// Another daemon listens there, there is a file that is no socket, or the folder is not ours.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
     if path.exists() {
+        if !fs::metadata(path)?.file_type().is_socket() {
+            let what = "there is a file that is no socket; remove it, or name another path";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+        }
         if UnixStream::connect(path).is_ok() {
             let what = "another seqnicd listens there";
             return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
@@ -149,5 +153,28 @@ fn peer(stream: &UnixStream) -> io::Result<u32> {
     match done {
         0 => Ok(peer.uid),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_left_over_is_replaced_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("seqnicd.sock");
+        // Who is killed leaves it behind.
+        drop(UnixListener::bind(&path).unwrap());
+        let ours = bind(&path).unwrap();
+        let refused = bind(&path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+        drop(ours);
+
+        let file = folder.path().join("services.yaml");
+        fs::write(&file, "services: {}").unwrap();
+        let refused = bind(&file).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "services: {}");
     }
 }

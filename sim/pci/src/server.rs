@@ -9,6 +9,7 @@ use seqnic_spec::host::rings;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -86,9 +87,13 @@ impl<C: Card + 'static> Served<C> {
     /// replaced.
     ///
     /// # Errors
-    /// The socket cannot be made, or someone serves there.
+    /// The socket cannot be made, someone serves there, or there is a file that is no socket.
     pub fn new(path: &Path, function: Arc<Mutex<Function<C>>>) -> io::Result<Served<C>> {
         if path.exists() {
+            if !std::fs::metadata(path)?.file_type().is_socket() {
+                let what = "there is a file that is no socket; remove it, or name another path";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+            }
             if UnixStream::connect(path).is_ok() {
                 return Err(io::ErrorKind::AddrInUse.into());
             }

@@ -4,7 +4,9 @@ use seqnic_pci::server::Served;
 use seqnic_pci::{Card, Function, Host};
 use seqnic_transport::user::User;
 use seqnic_transport::{Error, Interrupt, Memory, Pages, Transport};
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -156,4 +158,25 @@ fn one_socket_has_one_server() {
     drop(served);
     let _again = serve(&path);
     connect(&path);
+}
+
+#[test]
+fn a_socket_left_over_is_replaced_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("card.sock");
+    let new = |path: &Path| {
+        let function = Arc::new(Mutex::new(Function::new(Copier::default())));
+        Served::new(path, function)
+    };
+    // A card that is killed leaves it behind.
+    drop(UnixListener::bind(&path).unwrap());
+    let card = serve(&path);
+    assert!(User::connect(&path, TIMEOUT).is_ok());
+    assert_eq!(new(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
+    drop(card);
+
+    let file = folder.path().join("services.yaml");
+    std::fs::write(&file, "services: {}").unwrap();
+    assert_eq!(new(&file).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "services: {}");
 }
