@@ -61,7 +61,8 @@ pub fn lint_except(circuit: &Circuit, more: &[&str]) {
         args.extend(files.iter().map(String::as_str).chain(more.iter().copied()));
         run(&dir, "verilator", &args);
     }
-    let mut args = vec!["-g2005-sv", "-Wall", "-o", "/dev/null", "-s", top];
+    // A file of its own: Icarus makes its output executable, and run by root it did so to `/dev/null`.
+    let mut args = vec!["-g2005-sv", "-Wall", "-o", "linted.vvp", "-s", top];
     args.extend(files.iter().map(String::as_str));
     run(&dir, "iverilog", &args);
     for read in ["read_verilog -sv", "read_verilog -sv -formal"] {
