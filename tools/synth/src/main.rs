@@ -45,6 +45,9 @@ struct Arguments {
     /// Where the placer starts: one seed's wires may be a tenth longer than another's.
     #[arg(long, default_value_t = 1)]
     seed: u32,
+    /// How many tiles a wire may leave the box around its net's ends, where nextpnr's router would take 3; with `--route`.
+    #[arg(long, value_name = "TILES", requires = "route", value_parser = clap::value_parser!(u32).range(1..=200))]
+    margin: Option<u32>,
     /// Print so many of the longest paths to each stage too, with what they go through.
     #[arg(long, default_value_t = 0)]
     paths: usize,
@@ -172,6 +175,7 @@ fn find(
                 place::Way {
                     route: arguments.route,
                     seed: arguments.seed,
+                    margin: arguments.margin,
                 },
                 &mut say,
             )?)

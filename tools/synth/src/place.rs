@@ -32,6 +32,8 @@ pub struct Way {
     pub route: bool,
     /// Another start of the placer gives another result.
     pub seed: u32,
+    /// Tiles a wire may leave the box around its net's ends, where the router's own number is not to be taken.
+    pub margin: Option<u32>,
 }
 
 /// What came out.
@@ -140,8 +142,9 @@ fn stage_of_cell(cell: &str) -> Option<String> {
 /// Look-up tables of an LFE5U-85F.
 const PLACES: u64 = 83_640;
 
-/// One netlist of all modules, and what share of the device its look-up tables are to fill where they are to be `spread`.
-fn join(mapped: &Mapped, top: &str, spread: bool) -> Result<(String, Option<f64>), Failure> {
+/// One netlist of all modules with the settings of its way, and what share of the device its look-up tables are to fill where it
+/// is to be routed.
+fn join(mapped: &Mapped, top: &str, way: Way) -> Result<(String, Option<f64>), Failure> {
     let mut modules = serde_json::Map::new();
     for (name, file) in &mapped.files {
         let text = fs::read_to_string(file).map_err(Failure::file(file))?;
@@ -161,12 +164,23 @@ fn join(mapped: &Mapped, top: &str, spread: bool) -> Result<(String, Option<f64>
         }
         modules.insert(name.clone(), module);
     }
-    let filled = spread.then(|| spread::filled(&modules, top, PLACES));
+    let filled = way.route.then(|| spread::filled(&modules, top, PLACES));
     if let (Some(filled), Some(top)) = (filled, modules.get_mut(top)) {
-        top["settings"] = json!({ spread::SETTING: format!("{filled:.2}") });
+        top["settings"] = settings(filled, way.margin);
     }
     let joined = json!({ "creator": "seqnic-synth", "modules": modules });
     Ok((joined.to_string(), filled))
+}
+
+/// What nextpnr has no options for; numbers are written in binary.
+fn settings(filled: f64, margin: Option<u32>) -> Value {
+    let mut settings = json!({ spread::SETTING: format!("{filled:.2}") });
+    if let Some(tiles) = margin {
+        for side in ["x", "y"] {
+            settings[format!("router2/bbMargin/{side}")] = json!(format!("{tiles:032b}"));
+        }
+    }
+    settings
 }
 
 /// Places `top`, which has few pins, or takes the result from `cache`.
@@ -187,7 +201,7 @@ pub fn place(
     let version = version
         .replace(['"', '\n'], "")
         .replace(" -- Next Generation Place and Route", "");
-    let (text, filled) = join(mapped, top, way.route)?;
+    let (text, filled) = join(mapped, top, way)?;
     let (asked, seed) = (target.asked.to_string(), way.seed.to_string());
     let device = [
         "--85k",
@@ -319,7 +333,18 @@ fn read(report: &str, log: &str, version: String) -> Result<Placed, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::{read, settings};
+
+    #[test]
+    fn what_has_no_option_is_a_setting() {
+        let plain = settings(0.55, None);
+        assert_eq!(plain.as_object().unwrap().len(), 1);
+        assert_eq!(plain["static/target_util"], "0.55");
+        let wider = settings(0.64, Some(12));
+        let twelve = "00000000000000000000000000001100";
+        assert_eq!(wider["router2/bbMargin/x"], twelve);
+        assert_eq!(wider["router2/bbMargin/y"], twelve);
+    }
 
     const UNROUTED: &str = r#"{"critical_paths":[],"detailed_net_timings":[],"fmax":{},"utilization":{"TRELLIS_FF":{"available":83640,"used":57112}}}"#;
     const LOG: &str = "Info: Max frequency for clock 'clk': 9.50 MHz (FAIL at 60.00 MHz)\n\
